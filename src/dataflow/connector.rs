@@ -1,0 +1,127 @@
+//! How records enter and leave a job: what a connector implements.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::error::Result;
+use crate::exchange::wake::Wake;
+use crate::record::Batch;
+use crate::time::Nanos;
+
+/// What a source has to say after a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// There may be more at once.
+    Ready,
+    /// Nothing more for now; the source wakes its partition when there is
+    /// (see [`TaskContext::waker`]).
+    Pending,
+    /// Nothing more before this time, in monotonic nanoseconds.
+    Until(Nanos),
+    /// The source is at its end and is not polled again.
+    Done,
+}
+
+/// One partition's share of an input. Polled on that partition's thread, a few thousand times a
+/// second, whenever downstream has room. Never blocks.
+pub trait Source: Send {
+    /// What it makes.
+    type Item: Send + 'static;
+
+    /// Appends at most `max` records to `batch` (which may hold some already) and says how it
+    /// stands. `now` is monotonic nanoseconds.
+    ///
+    /// # Errors
+    /// An error fails the job. A record that does not parse is no error but a dead letter.
+    fn poll(&mut self, max: usize, now: Nanos, batch: &mut Batch<Self::Item>) -> Result<Polled>;
+}
+
+/// Makes one [`Source`] per partition. Called on the thread that starts the job.
+pub trait SourceConnector: Send + 'static {
+    /// What its sources make.
+    type Item: Send + 'static;
+    /// The source of one partition.
+    type Source: Source<Item = Self::Item> + 'static;
+
+    /// The name shown in `explain`, reports and errors.
+    fn name(&self) -> String;
+
+    /// Whether it ends by itself. Channels do not.
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
+    /// Checks what can be checked before any thread starts (files are there, bounds are sane).
+    ///
+    /// # Errors
+    /// Whatever would make [`open`](Self::open) fail for sure.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Opens the share of one partition. Called once per partition and run.
+    ///
+    /// # Errors
+    /// The job does not start.
+    fn open(&mut self, context: &TaskContext) -> Result<Self::Source>;
+}
+
+/// One partition's end of an output. Called on that partition's thread, once a batch. Never blocks
+/// for long: what it has no room for stays in the batch.
+pub trait Sink: Send {
+    /// What it takes.
+    type Item: Send + 'static;
+
+    /// Takes records from the front of `batch`, in order, and leaves those it has no room for.
+    /// What it leaves is offered again later, which is how a slow sink slows its sources.
+    ///
+    /// # Errors
+    /// An error fails the job.
+    fn write(&mut self, batch: &mut Batch<Self::Item>, now: Nanos) -> Result<()>;
+
+    /// Called once, after the last record: everything must be out when it returns `true`; `false`
+    /// asks to be called again.
+    ///
+    /// # Errors
+    /// An error fails the job.
+    fn finish(&mut self, now: Nanos) -> Result<bool> {
+        let _ = now;
+        Ok(true)
+    }
+}
+
+/// Makes one [`Sink`] per partition. Called on the thread that starts the job.
+pub trait SinkConnector: Send + 'static {
+    /// What its sinks take.
+    type Item: Send + 'static;
+    /// The sink of one partition.
+    type Sink: Sink<Item = Self::Item> + 'static;
+
+    /// The name shown in `explain`, reports and errors.
+    fn name(&self) -> String;
+
+    /// The file or address that no second sink of the job may share, if there is one.
+    fn target(&self) -> Option<String> {
+        None
+    }
+
+    /// Opens the end of one partition. Called once per partition and run.
+    ///
+    /// # Errors
+    /// The job does not start.
+    fn open(&mut self, context: &TaskContext) -> Result<Self::Sink>;
+}
+
+/// What a connector or an operator factory knows about where its copy will run.
+#[derive(Clone, Debug)]
+pub struct TaskContext {
+    /// Index of the partition, `0..partitions`.
+    pub partition: usize,
+    /// How many partitions the job has.
+    pub partitions: usize,
+    /// Wakes that partition; for sources that answered [`Polled::Pending`] and for sinks that left
+    /// records in their batch.
+    pub waker: Wake,
+    /// Counts the job's dead letters that go to no output.
+    pub dead_letters: Arc<AtomicU64>,
+}

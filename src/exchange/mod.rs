@@ -1,0 +1,3 @@
+//! Typed lanes between partitions, and what stands at their two ends.
+
+pub mod wake;

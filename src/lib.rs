@@ -1,0 +1,16 @@
+//! Millstream: a stream-processing engine for one machine.
+//!
+//! A program builds a [`Pipeline`](dataflow::Pipeline) of typed operators; an
+//! [`Engine`](engine::Engine) runs it on pinned partitions that exchange batches of records over
+//! lock-free lanes. The modules stand in layer order: each imports only from those above it.
+
+pub mod error;
+pub mod time;
+
+pub mod record;
+
+pub mod exchange;
+
+pub mod dataflow;
+
+pub use error::{Error, ErrorKind, Result};

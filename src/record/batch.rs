@@ -1,0 +1,67 @@
+//! A reusable buffer of records: what sources fill and lanes carry.
+
+use crate::time::Nanos;
+
+/// Records on their way, with what was computed about them once.
+///
+/// * `records[i]` - one event.
+/// * `hashes[i]` - the key's hash of `records[i]`; the column is empty where no key is known yet,
+///   else it has the length of `records`.
+/// * `partials` - pre-aggregated states that travel beside the records (`P` is uninhabited on
+///   edges that do not combine).
+/// * `intake` - monotonic nanoseconds at which the oldest record entered the job; 0 if unknown.
+#[derive(Debug)]
+pub struct Batch<T, P = Never> {
+    /// The events, oldest first.
+    pub records: Vec<T>,
+    /// Key hashes, empty or as long as `records`.
+    pub hashes: Vec<u64>,
+    /// Partial aggregates, in no particular order.
+    pub partials: Vec<P>,
+    /// When the oldest record entered the job.
+    pub intake: Nanos,
+}
+
+/// A type without values: the partial of an edge that does not combine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Never {}
+
+impl<T, P> Batch<T, P> {
+    /// An empty batch that has not allocated.
+    pub fn new() -> Self {
+        Batch { records: Vec::new(), hashes: Vec::new(), partials: Vec::new(), intake: 0 }
+    }
+
+    /// Appends a record whose key is not known.
+    #[inline]
+    pub fn push(&mut self, record: T) {
+        self.records.push(record);
+    }
+
+    /// Records and partials in it.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.records.len() + self.partials.len()
+    }
+
+    /// Whether neither a record nor a partial is in it.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.partials.is_empty()
+    }
+
+    /// Empties it and keeps its memory.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.hashes.clear();
+        self.partials.clear();
+        self.intake = 0;
+    }
+}
+
+impl<T, P> Default for Batch<T, P> {
+    fn default() -> Self {
+        Batch::new()
+    }
+}

@@ -1,0 +1,5 @@
+//! What flows: records in batches.
+
+mod batch;
+
+pub use batch::{Batch, Never};
