@@ -1,3 +1,14 @@
-//! Typed lanes between partitions, and what stands at their two ends.
+//! Typed lanes between partitions, and what stands at their two ends: outboxes and gates.
+//!
+//! Everything here moves records and knows no operator.
 
+mod gate;
+pub mod lane;
+mod matrix;
+mod outbox;
 pub mod wake;
+
+pub use gate::{Arrival, Gate};
+pub use lane::{LaneReceiver, LaneSender, Message};
+pub use matrix::{EdgeConfig, LaneMatrix};
+pub use outbox::Outbox;

@@ -10,6 +10,7 @@ use crate::time::Nanos;
 /// * `partials` - pre-aggregated states that travel beside the records (`P` is uninhabited on
 ///   edges that do not combine).
 /// * `intake` - monotonic nanoseconds at which the oldest record entered the job; 0 if unknown.
+/// * `sent` - monotonic nanoseconds at which the batch was put on a lane; 0 before that.
 #[derive(Debug)]
 pub struct Batch<T, P = Never> {
     /// The events, oldest first.
@@ -20,6 +21,8 @@ pub struct Batch<T, P = Never> {
     pub partials: Vec<P>,
     /// When the oldest record entered the job.
     pub intake: Nanos,
+    /// When the batch was put on a lane.
+    pub sent: Nanos,
 }
 
 /// A type without values: the partial of an edge that does not combine.
@@ -29,7 +32,7 @@ pub enum Never {}
 impl<T, P> Batch<T, P> {
     /// An empty batch that has not allocated.
     pub fn new() -> Self {
-        Batch { records: Vec::new(), hashes: Vec::new(), partials: Vec::new(), intake: 0 }
+        Batch { records: Vec::new(), hashes: Vec::new(), partials: Vec::new(), intake: 0, sent: 0 }
     }
 
     /// Appends a record whose key is not known.
@@ -57,6 +60,7 @@ impl<T, P> Batch<T, P> {
         self.hashes.clear();
         self.partials.clear();
         self.intake = 0;
+        self.sent = 0;
     }
 }
 

@@ -1,0 +1,125 @@
+//! A gate: merges the lanes that feed one task of one partition.
+
+use crate::exchange::lane::{LaneReceiver, Message};
+use crate::record::{Batch, Never};
+
+/// What a gate has for its task.
+#[derive(Debug)]
+pub enum Arrival {
+    /// The batch was filled.
+    Batch,
+    /// No lane has anything now.
+    Nothing,
+    /// Every lane has ended.
+    Ended,
+}
+
+/// Hands out batches of its lanes in turn, and sends their buffers home.
+pub struct Gate<T, P = Never> {
+    /// `None` once the lane has ended.
+    lanes: Vec<Option<LaneReceiver<T, P>>>,
+    /// The lane to ask first, so that none starves.
+    next: usize,
+    live: usize,
+    /// The lane whose buffer the task holds.
+    in_hand: Option<usize>,
+}
+
+impl<T, P> Gate<T, P> {
+    /// A gate over `lanes`, in any order.
+    pub fn new(lanes: Vec<LaneReceiver<T, P>>) -> Self {
+        let live = lanes.len();
+        Gate { lanes: lanes.into_iter().map(Some).collect(), next: 0, live, in_hand: None }
+    }
+
+    /// Puts the next batch into `batch`, whose old buffer (empty by now) goes home.
+    pub fn next(&mut self, batch: &mut Batch<T, P>) -> Arrival {
+        debug_assert!(batch.is_empty(), "the task has worked off what it had");
+        for _ in 0..self.lanes.len() {
+            let index = self.next;
+            self.next = if index + 1 == self.lanes.len() { 0 } else { index + 1 };
+            let Some(lane) = &mut self.lanes[index] else { continue };
+            match lane.try_recv() {
+                Some(Message::Batch(arrived)) => {
+                    let emptied = std::mem::replace(batch, arrived);
+                    self.send_home(emptied);
+                    self.in_hand = Some(index);
+                    return Arrival::Batch;
+                }
+                Some(Message::End) => self.end(index, batch),
+                None => {}
+            }
+        }
+        if self.live == 0 { Arrival::Ended } else { Arrival::Nothing }
+    }
+
+    /// Whether some lane has all its data slots taken.
+    pub fn is_full(&self) -> bool {
+        self.lanes.iter().flatten().any(LaneReceiver::is_full)
+    }
+
+    fn end(&mut self, index: usize, batch: &mut Batch<T, P>) {
+        if self.in_hand == Some(index) {
+            self.send_home(std::mem::take(batch));
+        }
+        self.lanes[index] = None;
+        self.live -= 1;
+    }
+
+    fn send_home(&mut self, emptied: Batch<T, P>) {
+        if let Some(index) = self.in_hand.take()
+            && let Some(lane) = &mut self.lanes[index]
+        {
+            lane.give_back(emptied);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::lane::{LaneSender, lane};
+
+    fn send(sender: &mut LaneSender<u32>, record: u32) {
+        let mut batch = sender.take_spare().unwrap_or_default();
+        batch.push(record);
+        sender.try_send(batch).expect("there is room");
+    }
+
+    #[test]
+    fn lanes_take_turns_and_the_gate_ends_with_the_last() {
+        let (mut first, receiver_a) = lane::<u32, Never>(4, None, None);
+        let (mut second, receiver_b) = lane::<u32, Never>(4, None, None);
+        let mut gate = Gate::new(vec![receiver_a, receiver_b]);
+        for record in [1, 2] {
+            send(&mut first, record);
+            send(&mut second, record + 10);
+        }
+        assert!(first.try_end());
+        let mut batch = Batch::new();
+        let mut seen = Vec::new();
+        while let Arrival::Batch = gate.next(&mut batch) {
+            seen.append(&mut batch.records);
+        }
+        assert_eq!(seen, [1, 11, 2, 12]);
+        assert!(matches!(gate.next(&mut batch), Arrival::Nothing));
+        assert!(second.try_end());
+        assert!(matches!(gate.next(&mut batch), Arrival::Ended));
+    }
+
+    #[test]
+    fn buffers_go_back_to_the_lane_they_came_from() {
+        let (mut first, receiver_a) = lane::<u32, Never>(4, None, None);
+        let (mut second, receiver_b) = lane::<u32, Never>(4, None, None);
+        let mut gate = Gate::new(vec![receiver_a, receiver_b]);
+        send(&mut first, 1);
+        send(&mut second, 2);
+        let mut batch = Batch::new();
+        assert!(matches!(gate.next(&mut batch), Arrival::Batch));
+        batch.records.clear();
+        assert!(first.take_spare().is_none());
+        assert!(matches!(gate.next(&mut batch), Arrival::Batch));
+        assert!(first.take_spare().is_some());
+        assert!(second.take_spare().is_none());
+    }
+}

@@ -1,0 +1,127 @@
+//! All lanes of one edge: from every partition to every partition.
+
+use crate::exchange::lane::{LaneReceiver, LaneSender, lane};
+use crate::exchange::wake::Wake;
+use crate::record::Never;
+use crate::time::Nanos;
+
+/// How the lanes and outboxes of a job's edges are laid out.
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// Data batches a lane holds, at least 1.
+    pub lane_batches: usize,
+    /// Records in a full batch; `None` chooses by the record's size.
+    pub batch_records: Option<usize>,
+    /// How long an open batch may wait for more records, in nanoseconds.
+    pub linger: Nanos,
+}
+
+/// Bytes of records that fill a batch, where its size is chosen by the record's.
+const AUTO_BATCH_BYTES: usize = 16 * 1024;
+
+impl EdgeConfig {
+    /// Records in a full batch of `T`.
+    ///
+    /// Chosen by size: about 16 KiB, but 64 to 1,024 records, so that eight batches of a lane stay
+    /// in a core's second-level cache.
+    pub fn batch_records_for<T>(&self) -> usize {
+        self.batch_records
+            .unwrap_or_else(|| (AUTO_BATCH_BYTES / size_of::<T>().max(1)).clamp(64, 1_024))
+            .max(1)
+    }
+}
+
+/// The lanes of one edge that nobody has taken yet.
+pub struct LaneMatrix<T, P = Never> {
+    /// `senders[p][q]` leads from partition `p` to partition `q`.
+    senders: Vec<Option<Vec<LaneSender<T, P>>>>,
+    /// `receivers[q][p]` is its other end.
+    receivers: Vec<Option<Vec<LaneReceiver<T, P>>>>,
+}
+
+impl<T, P> LaneMatrix<T, P> {
+    /// Lanes between all pairs of the partitions that `wakes` wake.
+    pub fn between_all(wakes: &[Wake], config: &EdgeConfig) -> Self {
+        let partitions = wakes.len();
+        let mut senders: Vec<Vec<_>> = (0..partitions).map(|_| Vec::new()).collect();
+        let mut receivers: Vec<Vec<_>> = (0..partitions).map(|_| Vec::new()).collect();
+        for (from, row) in senders.iter_mut().enumerate() {
+            for (to, column) in receivers.iter_mut().enumerate() {
+                let is_local = from == to;
+                let producer = (!is_local).then(|| wakes[from].clone());
+                let consumer = (!is_local).then(|| wakes[to].clone());
+                let (sender, receiver) = lane(config.lane_batches, producer, consumer);
+                row.push(sender);
+                column.push(receiver);
+            }
+        }
+        Self::of(senders, receivers)
+    }
+
+    /// One lane per partition, from itself to itself: a local edge.
+    pub fn within_each(partitions: usize, config: &EdgeConfig) -> Self {
+        let (senders, receivers) = (0..partitions)
+            .map(|_| {
+                let (sender, receiver) = lane(config.lane_batches, None, None);
+                (vec![sender], vec![receiver])
+            })
+            .unzip();
+        Self::of(senders, receivers)
+    }
+
+    fn of(senders: Vec<Vec<LaneSender<T, P>>>, receivers: Vec<Vec<LaneReceiver<T, P>>>) -> Self {
+        LaneMatrix {
+            senders: senders.into_iter().map(Some).collect(),
+            receivers: receivers.into_iter().map(Some).collect(),
+        }
+    }
+
+    /// The sending ends of `partition`, in order of their targets. Each is taken once.
+    pub fn take_senders(&mut self, partition: usize) -> Vec<LaneSender<T, P>> {
+        self.senders[partition].take().expect("an edge has one producer task per partition")
+    }
+
+    /// The receiving ends of `partition`, in order of their origins. Each is taken once.
+    pub fn take_receivers(&mut self, partition: usize) -> Vec<LaneReceiver<T, P>> {
+        self.receivers[partition].take().expect("an edge has one consumer task per partition")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::lane::Message;
+    use crate::exchange::wake::wake_pair;
+    use crate::record::Batch;
+
+    #[test]
+    fn sender_p_to_q_meets_receiver_q_from_p() {
+        let wakes: Vec<Wake> = (0..3).map(|_| wake_pair().1).collect();
+        let config = EdgeConfig { lane_batches: 1, batch_records: None, linger: 0 };
+        let mut matrix = LaneMatrix::<usize>::between_all(&wakes, &config);
+        for from in 0..3 {
+            for (to, sender) in matrix.take_senders(from).iter_mut().enumerate() {
+                let mut batch = Batch::new();
+                batch.push(from * 10 + to);
+                sender.try_send(batch).expect("an empty lane has room");
+            }
+        }
+        for to in 0..3 {
+            for (from, receiver) in matrix.take_receivers(to).iter_mut().enumerate() {
+                let message = receiver.try_recv();
+                assert!(
+                    matches!(message, Some(Message::Batch(b)) if b.records == [from * 10 + to])
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn automatic_batches_are_larger_for_smaller_records() {
+        let config = EdgeConfig { lane_batches: 8, batch_records: None, linger: 0 };
+        assert_eq!(config.batch_records_for::<[u64; 2]>(), 1_024);
+        assert_eq!(config.batch_records_for::<[u64; 8]>(), 256);
+        assert_eq!(config.batch_records_for::<[u64; 1024]>(), 64);
+        assert_eq!(config.batch_records_for::<()>(), 1_024);
+    }
+}

@@ -1,0 +1,302 @@
+//! An outbox: deals the records of one task out over the lanes of one edge.
+//!
+//! One open batch per target. A target is flushed when its batch is full, when its linger has
+//! passed, when its consumer has run dry, and before every control message. An outbox never
+//! grows: what finds its batch full and its lane full waits in an overflow list, and while that
+//! list holds anything the task takes nothing in.
+
+use std::collections::VecDeque;
+
+use crate::exchange::lane::LaneSender;
+use crate::exchange::matrix::EdgeConfig;
+use crate::record::{Batch, Never};
+use crate::time::Nanos;
+
+/// What found no room, with its target.
+enum Waiting<T, P> {
+    Record(T, u64),
+    Partial(P),
+}
+
+/// The producer's side of one edge on one partition.
+pub struct Outbox<T, P = Never> {
+    /// `open[i]` is the batch that gathers records for `lanes[i]`.
+    open: Vec<Batch<T, P>>,
+    lanes: Vec<LaneSender<T, P>>,
+    overflow: VecDeque<(usize, Waiting<T, P>)>,
+    batch_records: usize,
+    linger: Nanos,
+    /// The intake stamp of the records that are being worked off.
+    intake: Nanos,
+    now: Nanos,
+    /// When the oldest record of each open batch came in; 0 where the batch is empty.
+    opened: Vec<Nanos>,
+    /// Lanes that still owe their `End`.
+    unfinished: usize,
+    records: u64,
+    batches: u64,
+}
+
+impl<T, P> Outbox<T, P> {
+    /// An outbox over `lanes`, where `lanes[i]` leads to target `i`.
+    pub fn new(lanes: Vec<LaneSender<T, P>>, config: &EdgeConfig) -> Self {
+        let targets = lanes.len();
+        Outbox {
+            open: (0..targets).map(|_| Batch::new()).collect(),
+            unfinished: targets,
+            lanes,
+            overflow: VecDeque::new(),
+            batch_records: config.batch_records_for::<T>(),
+            linger: config.linger,
+            intake: 0,
+            now: 0,
+            opened: vec![0; targets],
+            records: 0,
+            batches: 0,
+        }
+    }
+
+    /// How many lanes it feeds.
+    #[inline]
+    pub fn targets(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Adds a record with its key's hash to what goes to `target`, `0..targets()`.
+    #[inline]
+    pub fn push_keyed(&mut self, target: usize, record: T, hash: u64) {
+        let batch = &mut self.open[target];
+        if batch.records.len() < self.batch_records {
+            batch.records.push(record);
+            batch.hashes.push(hash);
+            if batch.records.len() == self.batch_records {
+                self.flush(target);
+            }
+        } else {
+            self.overflow.push_back((target, Waiting::Record(record, hash)));
+        }
+    }
+
+    /// Adds a record without a key to what goes to `target`, `0..targets()`.
+    #[inline]
+    pub fn push(&mut self, target: usize, record: T) {
+        let batch = &mut self.open[target];
+        if batch.records.len() < self.batch_records {
+            batch.records.push(record);
+            if batch.records.len() == self.batch_records {
+                self.flush(target);
+            }
+        } else {
+            self.overflow.push_back((target, Waiting::Record(record, 0)));
+        }
+    }
+
+    /// Adds a partial aggregate to what goes to `target`.
+    #[inline]
+    pub fn push_partial(&mut self, target: usize, partial: P) {
+        let batch = &mut self.open[target];
+        if batch.partials.len() < self.batch_records {
+            batch.partials.push(partial);
+            if batch.partials.len() == self.batch_records {
+                self.flush(target);
+            }
+        } else {
+            self.overflow.push_back((target, Waiting::Partial(partial)));
+        }
+    }
+
+    /// Whether the task may go on: nothing waits for room.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.overflow.is_empty()
+    }
+
+    /// Says which records come now: those of a batch with this intake stamp, at this time.
+    #[inline]
+    pub fn begin_slice(&mut self, intake: Nanos, now: Nanos) {
+        self.intake = intake;
+        self.now = now;
+    }
+
+    /// Stamps what the slice left in open batches.
+    #[inline]
+    pub fn end_slice(&mut self) {
+        for (batch, opened) in self.open.iter_mut().zip(&mut self.opened) {
+            if *opened == 0 && !batch.is_empty() {
+                *opened = self.now.max(1);
+                batch.intake = self.intake;
+            }
+        }
+    }
+
+    /// Tries to get rid of what waits for room; `true` if nothing waits any more.
+    pub fn retry(&mut self, now: Nanos) -> bool {
+        self.now = now;
+        while let Some((target, _)) = self.overflow.front() {
+            let target = *target;
+            if self.is_full(target) && !self.flush(target) {
+                return false;
+            }
+            let Some((_, waiting)) = self.overflow.pop_front() else { break };
+            match waiting {
+                Waiting::Record(record, hash) => {
+                    let batch = &mut self.open[target];
+                    if hash != 0 {
+                        batch.hashes.push(hash);
+                    }
+                    batch.records.push(record);
+                }
+                Waiting::Partial(partial) => self.open[target].partials.push(partial),
+            }
+        }
+        true
+    }
+
+    /// Sends open batches whose time has come; `true` if one went out.
+    pub fn settle(&mut self, now: Nanos) -> bool {
+        self.now = now;
+        let mut sent = false;
+        for target in 0..self.open.len() {
+            if self.open[target].is_empty() {
+                continue;
+            }
+            let waited = now.saturating_sub(self.opened[target]);
+            if waited >= self.linger || self.is_full(target) || self.lanes[target].is_dry() {
+                sent |= self.flush(target);
+            }
+        }
+        sent
+    }
+
+    /// When [`settle`](Self::settle) has something to do at the latest.
+    pub fn wake_at(&self) -> Option<Nanos> {
+        let opened = self.opened.iter().filter(|opened| **opened != 0).min()?;
+        Some(opened.saturating_add(self.linger))
+    }
+
+    /// Flushes everything and ends every lane; `false` asks to be called again.
+    pub fn finish(&mut self, now: Nanos) -> bool {
+        if !self.retry(now) {
+            return false;
+        }
+        for target in 0..self.open.len() {
+            if !self.open[target].is_empty() && !self.flush(target) {
+                return false;
+            }
+        }
+        while self.unfinished > 0 {
+            let lane = &mut self.lanes[self.unfinished - 1];
+            if !lane.try_end() {
+                return false;
+            }
+            self.unfinished -= 1;
+        }
+        true
+    }
+
+    /// Records and batches sent since start.
+    pub fn sent(&self) -> (u64, u64) {
+        (self.records, self.batches)
+    }
+
+    fn is_full(&self, target: usize) -> bool {
+        let batch = &self.open[target];
+        batch.records.len() >= self.batch_records || batch.partials.len() >= self.batch_records
+    }
+
+    /// Sends the open batch of `target`; `false` if its lane is full.
+    fn flush(&mut self, target: usize) -> bool {
+        let lane = &mut self.lanes[target];
+        let mut batch = std::mem::take(&mut self.open[target]);
+        if self.opened[target] == 0 {
+            batch.intake = self.intake;
+        }
+        batch.sent = self.now;
+        let count = batch.len() as u64;
+        if let Err(batch) = lane.try_send(batch) {
+            self.open[target] = batch;
+            return false;
+        }
+        self.records += count;
+        self.batches += 1;
+        self.opened[target] = 0;
+        self.open[target] = lane.take_spare().unwrap_or_default();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::gate::{Arrival, Gate};
+    use crate::exchange::lane::{LaneReceiver, lane};
+
+    fn outbox(targets: usize, batch: usize) -> (Outbox<u32>, Vec<LaneReceiver<u32>>) {
+        let (senders, receivers) = (0..targets).map(|_| lane(1, None, None)).unzip();
+        let config = EdgeConfig { batch_records: Some(batch), linger: 1_000, lane_batches: 1 };
+        (Outbox::new(senders, &config), receivers)
+    }
+
+    #[test]
+    fn full_batch_goes_out_at_once() {
+        let (mut outbox, receivers) = outbox(1, 2);
+        outbox.push(0, 1);
+        assert!(receivers[0].is_empty());
+        outbox.push(0, 2);
+        assert!(!receivers[0].is_empty());
+        assert_eq!(outbox.sent(), (2, 1));
+    }
+
+    #[test]
+    fn full_lane_closes_the_outbox_and_keeps_order() {
+        let (mut outbox, receivers) = outbox(1, 2);
+        for record in 0..5 {
+            outbox.push_keyed(0, record, 7);
+        }
+        assert!(!outbox.is_open());
+        assert!(!outbox.retry(1));
+        let mut gate = Gate::new(receivers);
+        let (mut batch, mut seen) = (Batch::new(), Vec::new());
+        while !outbox.finish(1) {
+            if let Arrival::Batch = gate.next(&mut batch) {
+                assert_eq!(batch.hashes.len(), batch.records.len());
+                seen.append(&mut batch.records);
+                batch.clear();
+            }
+        }
+        while let Arrival::Batch = gate.next(&mut batch) {
+            seen.append(&mut batch.records);
+            batch.clear();
+        }
+        assert_eq!(seen, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn open_batch_waits_for_its_linger_unless_the_consumer_is_dry() {
+        let (mut outbox, receivers) = outbox(1, 4);
+        outbox.begin_slice(5, 5);
+        outbox.push(0, 1);
+        outbox.end_slice();
+        assert!(outbox.settle(6), "the lane is empty, so the consumer is dry");
+        outbox.push(0, 2);
+        outbox.end_slice();
+        assert!(!outbox.settle(7), "the consumer still has a batch");
+        assert_eq!(outbox.wake_at(), Some(1_006));
+        drop(receivers);
+    }
+
+    #[test]
+    fn intake_stamp_is_that_of_the_oldest_record() {
+        let (mut outbox, mut receivers) = outbox(1, 8);
+        for intake in [40, 50] {
+            outbox.begin_slice(intake, intake + 1);
+            outbox.push(0, 1);
+            outbox.end_slice();
+        }
+        assert!(outbox.finish(60));
+        let Some(crate::exchange::lane::Message::Batch(batch)) = receivers[0].try_recv() else {
+            panic!("a batch was sent");
+        };
+        assert_eq!((batch.intake, batch.sent), (40, 60));
+    }
+}
