@@ -7,6 +7,7 @@
 pub mod error;
 pub mod time;
 
+pub mod metrics;
 pub mod record;
 
 pub mod exchange;

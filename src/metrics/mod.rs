@@ -1,0 +1,20 @@
+//! What is counted: per partition, without locks or sharing, and merged by whoever reads.
+//!
+//! A partition owns a [`PartitionMetrics`] and writes plain memory. Ten times a second it publishes
+//! a copy; the [`Registry`] picks the latest copies up and makes a [`Report`] of them. Clocks are
+//! read per batch, never per record.
+
+mod counter;
+mod culprit;
+mod histogram;
+mod registry;
+mod report;
+mod report_text;
+mod task;
+
+pub use counter::{Activity, Counter, TimeSplit};
+pub use culprit::{TaskLoad, culprit};
+pub use histogram::{Histogram, Percentiles, RANGE_NS_MAX};
+pub use registry::{Detail, PartitionMetrics, PartitionReadings, Registry};
+pub use report::{EdgeReport, PartitionReport, Report, RunFacts, TaskReport};
+pub use task::{Blocked, JobShape, TaskMetrics, TaskShape};
