@@ -10,6 +10,9 @@ pub mod time;
 pub mod metrics;
 pub mod record;
 
+pub mod routing;
+pub mod state;
+
 pub mod exchange;
 
 pub mod dataflow;

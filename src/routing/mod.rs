@@ -1,0 +1,112 @@
+//! Who gets a record: partitioners say where it belongs, the routing table who owns that now.
+//!
+//! A *keyed* partitioner gives every key a **key group**, 0..4096, and never a partition. The
+//! group stands in the top 12 bits of the hash that is carried with the record, so that the table,
+//! moves and state read one word and do not ask which partitioner made it. An unkeyed
+//! partitioner gives a partition and cannot feed keyed state.
+//!
+//! Broadcasting is no partitioner: it has no choice to make, and the exchange copies.
+
+mod custom;
+mod hash;
+mod modulo;
+mod range;
+mod round_robin;
+mod table;
+
+pub use custom::Custom;
+pub use hash::Hashed;
+pub use modulo::{IntegerKey, Modulo};
+pub use range::Ranges;
+pub use round_robin::RoundRobin;
+pub use table::{PARTITIONS_MAX, RoutingTable};
+
+use crate::error::Result;
+
+/// How many key groups there are, in every job. Stored with state, never derived.
+pub const KEY_GROUPS: usize = 4096;
+
+const GROUP_BITS: u32 = KEY_GROUPS.trailing_zeros();
+const GROUP_SHIFT: u32 = u64::BITS - GROUP_BITS;
+
+const _: () = assert!(KEY_GROUPS.is_power_of_two());
+
+/// The key group of a carried hash: its top 12 bits.
+#[inline]
+pub fn key_group(hash: u64) -> usize {
+    (hash >> GROUP_SHIFT) as usize
+}
+
+/// `hash` with its top 12 bits replaced by `group`. Never 0.
+///
+/// # Panics
+/// If `group` is not below [`KEY_GROUPS`].
+#[inline]
+pub fn with_group(hash: u64, group: usize) -> u64 {
+    assert!(group < KEY_GROUPS, "key group {group} is not below {KEY_GROUPS}");
+    let hash = (hash << GROUP_BITS >> GROUP_BITS) | ((group as u64) << GROUP_SHIFT);
+    hash | u64::from(hash == 0)
+}
+
+/// The first of `KEY_GROUPS` groups that belongs to share `index` of `count` even shares: the
+/// smallest group whose `⌊group · count / 4096⌋` is `index`.
+fn first_group(index: usize, count: usize) -> usize {
+    (index * KEY_GROUPS).div_ceil(count)
+}
+
+/// Gives every key a key group. Called for every record, on the partition that made it; each
+/// partition has its own clone, and all clones must agree.
+pub trait KeyedPartitioner<K>: Clone + Send + 'static {
+    /// The name shown in `explain` and reports.
+    fn name(&self) -> String;
+
+    /// The hash that is carried with a record of `key`: never 0, equal for equal keys, its top 12
+    /// bits are the key group. [`with_group`] makes one.
+    fn hash(&self, key: &K) -> u64;
+
+    /// Checks the partitioner before any thread starts.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig), with what is wrong and what is allowed.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Gives every record a partition, whatever its key. Called for every record, on the partition
+/// that made it; each partition has its own clone.
+pub trait Partitioner<T>: Clone + Send + 'static {
+    /// The name shown in `explain` and reports.
+    fn name(&self) -> String;
+
+    /// Where `record` goes, as an index in `0..partitions`.
+    fn partition(&mut self, record: &T, partitions: usize) -> usize;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn group_replaces_the_top_bits_only() {
+        assert_eq!(with_group(u64::MAX, 5), (5 << 52) | (u64::MAX >> 12));
+        assert_eq!(key_group(with_group(0x1234_5678_9abc_def0, 4095)), 4095);
+    }
+
+    #[test]
+    fn hash_with_a_group_is_never_zero_and_keeps_its_group() {
+        assert_eq!(with_group(0xfff0_0000_0000_0000, 0), 1);
+        assert_eq!(key_group(with_group(0, 7)), 7);
+    }
+
+    #[test]
+    fn first_group_of_a_share_is_owned_by_its_partition() {
+        for count in [1, 2, 3, 7, 16, 1000, 4095, 4096] {
+            for index in 0..count {
+                let group = first_group(index, count);
+                assert_eq!(group * count / KEY_GROUPS, index, "{index} of {count}");
+                assert!(index == 0 || (group - 1) * count / KEY_GROUPS == index - 1);
+            }
+        }
+    }
+}
