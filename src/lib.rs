@@ -17,4 +17,6 @@ pub mod exchange;
 
 pub mod dataflow;
 
+pub mod connector;
+
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,3 @@
+//! Built-in connectors: where records come from and where they go.
+
+pub mod generator;
