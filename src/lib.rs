@@ -8,6 +8,8 @@ pub mod error;
 pub mod time;
 
 pub mod metrics;
+pub mod config;
+
 pub mod record;
 
 pub mod routing;
