@@ -20,5 +20,7 @@ pub mod exchange;
 pub mod dataflow;
 
 pub mod connector;
+#[cfg(feature = "cli")]
+pub mod cli;
 
 pub use error::{Error, ErrorKind, Result};

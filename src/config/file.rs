@@ -51,7 +51,13 @@ impl Document {
         for (key, value) in entries {
             let origin = self.origin(text, &value.span(), key.get_ref());
             match Knob::named(key.get_ref()) {
-                Some(knob) => set(layer, knob, value.get_ref(), origin, &text[value.span()]),
+                Some(knob) => set(
+                    layer,
+                    knob,
+                    value.get_ref(),
+                    origin,
+                    text.get(value.span()).unwrap_or_default(),
+                ),
                 None => {
                     let place = self.position(text, key.span().start);
                     layer.problems.push(unknown_key(&place, key.get_ref()));
@@ -196,6 +202,8 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::{BatchSize, Config, CoreList, Cores, Idle};
 
@@ -283,6 +291,22 @@ mod tests {
         assert!(line.contains(" at a.toml:1:"), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
         assert!(refusal("pin").contains("at a.toml:1:"));
+    }
+
+    #[test]
+    fn nested_key_of_a_knob_is_a_wrong_type() {
+        assert!(refusal("pin.x = 1").starts_with("wrong type at a.toml:1:"));
+        assert!(refusal("[pin]\nx = 1\n").starts_with("wrong type at a.toml:1:"));
+        assert!(refusal("[[pin]]\n").starts_with("wrong type at a.toml:1:"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "(pin|idle|[=.#'\"\\[\\]{}a1é-]|\\PC|\n| ){0,30}") {
+            if let Err(error) = resolve(&text) {
+                prop_assert_eq!(error.kind().exit_code(), 78);
+            }
+        }
     }
 
     #[test]

@@ -270,7 +270,7 @@ static KNOBS: [Knob; 12] = [
     },
     Knob {
         key: "memory-limit",
-        preset: Preset::Derived("what the machine or its cgroup allows"),
+        preset: Preset::Derived("what the machine allows"),
         allowed: "1MiB..=1PiB: bytes, or with a unit",
         form: Form::IntegerOrText,
         lifetime: Lifetime::Start,

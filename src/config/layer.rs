@@ -76,6 +76,11 @@ impl Layer {
         self.settings.push(Setting { knob, text: text.into(), origin });
     }
 
+    /// Adds a problem that was met while the layer was read.
+    pub fn refuse(&mut self, problem: Error) {
+        self.problems.push(problem);
+    }
+
     fn set_variable(&mut self, name: String, value: OsString) {
         let variables: Vec<String> = Knob::all().iter().map(Knob::variable).collect();
         if let Some(index) = variables.iter().position(|variable| *variable == name) {

@@ -1,0 +1,494 @@
+//! Arguments to a typed command: which one, on what, with which configuration.
+
+use std::ffi::OsString;
+
+use crate::cli::flag::Scope;
+use crate::cli::options::{Color, Options, RunOptions, ShowOptions};
+use crate::cli::scan::{Scan, usage};
+use crate::config::parse::Choice;
+use crate::config::wording::closest;
+use crate::config::{Config, CoreList, Knob, Layer};
+use crate::error::{Error, Result};
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Run a workload.
+    Bench(Box<BenchArgs>),
+    /// List the workloads.
+    BenchList,
+    /// Show the host and where partitions would be placed.
+    Doctor(Box<DoctorArgs>),
+    /// Show a page of help.
+    Help(Topic),
+    /// Show the reference of this knob, or of all.
+    Knobs(Option<&'static Knob>),
+    /// Show the version.
+    Version,
+}
+
+/// The arguments of `bench`.
+#[derive(Debug)]
+pub struct BenchArgs {
+    /// What to run.
+    pub workload: Workload,
+    /// On what input, and for how long.
+    pub run: RunOptions,
+    /// How results are shown.
+    pub show: ShowOptions,
+    /// What the engine is started with.
+    pub config: Config,
+}
+
+/// The arguments of `doctor`.
+#[derive(Debug)]
+pub struct DoctorArgs {
+    /// How results are shown.
+    pub show: ShowOptions,
+    /// What an engine would be started with.
+    pub config: Config,
+}
+
+/// A built-in workload of `bench`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// Operators fused into one loop.
+    Chain,
+    /// Batches between two cores.
+    Lane,
+    /// A shuffle without state.
+    Exchange,
+    /// Count and sum per key.
+    KeyedCount,
+    /// Open loop, from intended send to emitted result.
+    Latency,
+    /// A job without input.
+    Idle,
+    /// From start to the first result.
+    Startup,
+}
+
+impl Choice for Workload {
+    const NAMES: &'static [(&'static str, Workload)] = &[
+        ("chain", Workload::Chain),
+        ("lane", Workload::Lane),
+        ("exchange", Workload::Exchange),
+        ("keyed-count", Workload::KeyedCount),
+        ("latency", Workload::Latency),
+        ("idle", Workload::Idle),
+        ("startup", Workload::Startup),
+    ];
+}
+
+impl Workload {
+    /// What it measures, in one line.
+    pub fn about(self) -> &'static str {
+        match self {
+            Workload::Chain => "map and filter fused into one loop",
+            Workload::Lane => "batches between two cores",
+            Workload::Exchange => "records to the partition of their key, without state",
+            Workload::KeyedCount => "count and sum per key",
+            Workload::Latency => "time from intended send to emitted result at a fixed rate",
+            Workload::Idle => "processor time of a job without input",
+            Workload::Startup => "time from start to the first result",
+        }
+    }
+}
+
+/// A page of help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// The commands.
+    Millstream,
+    /// `bench`.
+    Bench,
+    /// `doctor`.
+    Doctor,
+    /// `knobs`.
+    Knobs,
+}
+
+impl Choice for Topic {
+    const NAMES: &'static [(&'static str, Topic)] = &[
+        ("millstream", Topic::Millstream),
+        ("bench", Topic::Bench),
+        ("doctor", Topic::Doctor),
+        ("knobs", Topic::Knobs),
+    ];
+}
+
+/// What the arguments are read against.
+#[derive(Debug, Default)]
+pub struct Environment {
+    /// The variables of the process.
+    pub variables: Vec<(OsString, OsString)>,
+    /// The cores that the process may use; `None` if the system does not tell.
+    pub allowed_cores: Option<CoreList>,
+}
+
+impl Environment {
+    fn forbids_color(&self) -> bool {
+        self.variables.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty())
+    }
+}
+
+/// Parses `arguments`, and reads the configuration file that they name.
+///
+/// # Errors
+/// One error that tells every problem of arguments, variables and file, a line each.
+pub fn parse<A>(arguments: A, environment: Environment) -> Result<Command>
+where
+    A: IntoIterator<Item = OsString>,
+{
+    let mut arguments = arguments.into_iter();
+    let Some(first) = arguments.next() else {
+        let allowed = format!("allowed {}, see millstream --help", commands().join(", "));
+        return Err(usage("missing command", "millstream", "nothing", &allowed));
+    };
+    let rest: Vec<OsString> = arguments.collect();
+    match first.to_string_lossy().as_ref() {
+        "bench" => bench(rest, environment),
+        "doctor" => doctor(rest, environment),
+        "knobs" => knobs(rest),
+        "help" => help(rest),
+        "--help" | "-h" => Ok(Command::Help(Topic::Millstream)),
+        "--version" | "-V" => Ok(Command::Version),
+        other => Err(unknown_command(other)),
+    }
+}
+
+fn bench(arguments: Vec<OsString>, environment: Environment) -> Result<Command> {
+    let mut scan = Scan::new("millstream bench", Scope::Bench);
+    scan.read(arguments);
+    if scan.wants_help {
+        return Ok(Command::Help(Topic::Bench));
+    }
+    let workload = if scan.options.list { None } else { workload(&mut scan) };
+    scan.refuse_positionals();
+    let (mut options, config) = settle(scan, &environment)?;
+    let Some(workload) = workload else { return Ok(Command::BenchList) };
+    let show = std::mem::take(&mut options.show);
+    Ok(Command::Bench(Box::new(BenchArgs { workload, run: options.run, show, config })))
+}
+
+fn doctor(arguments: Vec<OsString>, environment: Environment) -> Result<Command> {
+    let mut scan = Scan::new("millstream doctor", Scope::All);
+    scan.read(arguments);
+    if scan.wants_help {
+        return Ok(Command::Help(Topic::Doctor));
+    }
+    scan.refuse_positionals();
+    let (options, config) = settle(scan, &environment)?;
+    Ok(Command::Doctor(Box::new(DoctorArgs { show: options.show, config })))
+}
+
+fn knobs(arguments: Vec<OsString>) -> Result<Command> {
+    let Some(name) = single(arguments, "millstream knobs")? else {
+        return Ok(Command::Knobs(None));
+    };
+    if matches!(name.as_str(), "--help" | "-h") {
+        return Ok(Command::Help(Topic::Knobs));
+    }
+    let key = name.trim_start_matches("--");
+    match Knob::named(key) {
+        Some(knob) => Ok(Command::Knobs(Some(knob))),
+        None => {
+            let keys: Vec<_> = Knob::all().iter().map(Knob::key).collect();
+            Err(unknown("unknown knob", "millstream knobs", key, &keys))
+        }
+    }
+}
+
+fn help(arguments: Vec<OsString>) -> Result<Command> {
+    let Some(name) = single(arguments, "millstream help")? else {
+        return Ok(Command::Help(Topic::Millstream));
+    };
+    let topic = Topic::NAMES.iter().find(|(topic, _)| *topic == name);
+    topic.map(|(_, topic)| Command::Help(*topic)).ok_or_else(|| {
+        let topics: Vec<_> = Topic::NAMES.iter().map(|(topic, _)| *topic).collect();
+        unknown("unknown command", "millstream help", &name, &topics)
+    })
+}
+
+/// The one argument that there may be.
+fn single(arguments: Vec<OsString>, command: &str) -> Result<Option<String>> {
+    let mut arguments = arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
+    let first = arguments.next();
+    match arguments.next() {
+        Some(extra) => Err(usage("unexpected argument", command, &extra, "allowed one name")),
+        None => Ok(first),
+    }
+}
+
+/// Takes the workload from the positional arguments; `None` after a problem.
+fn workload(scan: &mut Scan) -> Option<Workload> {
+    let names: Vec<&str> = Workload::NAMES.iter().map(|(name, _)| *name).collect();
+    if scan.positionals.is_empty() {
+        let allowed = format!("allowed {}", names.join(", "));
+        scan.flags.refuse(usage("missing workload", scan.command, "nothing", &allowed));
+        return None;
+    }
+    let name = scan.positionals.remove(0).to_string_lossy().into_owned();
+    let found = Workload::NAMES.iter().find(|(known, _)| *known == name);
+    if found.is_none() {
+        scan.flags.refuse(unknown("unknown workload", scan.command, &name, &names));
+    }
+    found.map(|(_, workload)| *workload)
+}
+
+/// Lays flags over the environment over the file, and tells every problem of all of them.
+fn settle(mut scan: Scan, environment: &Environment) -> Result<(Options, Config)> {
+    scan.refuse_conflicts();
+    let variables = Layer::from_variables(environment.variables.iter().cloned());
+    let file = scan.options.config.as_deref().map(Layer::from_file).unwrap_or_default();
+    let layers = [scan.flags, variables, file];
+    let config = Config::resolve(layers, environment.allowed_cores.as_ref())?;
+    let mut options = scan.options;
+    if options.show.color == Color::Auto && environment.forbids_color() {
+        options.show.color = Color::Never;
+    }
+    Ok((options, config))
+}
+
+fn unknown_command(name: &str) -> Error {
+    if name.starts_with('-') {
+        let allowed = "allowed --help, --version, or a command before its flags";
+        return usage("unknown flag", "millstream", name, allowed);
+    }
+    unknown("unknown command", "millstream", name, &commands())
+}
+
+/// The error for a name that is none of `known`, with the one that was probably meant.
+fn unknown(what: &str, place: &str, name: &str, known: &[&str]) -> Error {
+    let hint = match closest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean {meant}"),
+        None => format!("allowed {}", known.join(", ")),
+    };
+    usage(what, place, name, &hint)
+}
+
+fn commands() -> Vec<&'static str> {
+    let topics = Topic::NAMES.iter().filter(|(_, topic)| *topic != Topic::Millstream);
+    topics.map(|(name, _)| *name).chain(["help"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cli::options::{Emit, Format, Skew, Verbosity};
+    use crate::config::{Cores, Idle};
+
+    fn read(line: &str) -> Result<Command> {
+        read_with(line, &[])
+    }
+
+    fn read_with(line: &str, variables: &[(&str, &str)]) -> Result<Command> {
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        let environment = Environment {
+            variables: variables.collect(),
+            allowed_cores: Some([0, 1].into_iter().collect()),
+        };
+        parse(line.split_whitespace().map(OsString::from), environment)
+    }
+
+    fn bench_of(command: Command) -> BenchArgs {
+        match command {
+            Command::Bench(bench) => *bench,
+            other => panic!("not a bench: {other:?}"),
+        }
+    }
+
+    fn refusal(line: &str) -> String {
+        let error = read(line).expect_err(line);
+        assert_eq!(error.kind().exit_code(), 64, "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn bench_takes_knobs_and_flags_in_any_order() {
+        let bench = bench_of(
+            read(
+                "bench --partitions 2 keyed-count --idle=spin --cores 1,0 --records 1000 \
+                 --rate 5 --seed 0 --warmup 1s --repeat 3 --keys 10 --skew zipf:1.2 \
+                 --emit every:10ms --duration 2s --dump in.csv --output out.jsonl \
+                 --format json -q --color always",
+            )
+            .expect("valid"),
+        );
+        assert_eq!(bench.workload, Workload::KeyedCount);
+        assert_eq!(bench.config.partitions(), Some(2));
+        assert_eq!(bench.config.idle(), Idle::Spin);
+        assert_eq!(bench.config.cores(), &Cores::List([1, 0].into_iter().collect()));
+        let expected = RunOptions {
+            duration: Some(Duration::from_secs(2)),
+            records: Some(1000),
+            rate: Some(5),
+            seed: 0,
+            warmup: Duration::from_secs(1),
+            repeat: 3,
+            keys: 10,
+            skew: Skew::Zipf(1.2),
+            emit: Emit::Every(Duration::from_millis(10)),
+            dump: Some("in.csv".into()),
+            output: Some("out.jsonl".into()),
+        };
+        assert_eq!(bench.run, expected);
+        let show =
+            ShowOptions { format: Format::Json, verbosity: Verbosity::Quiet, color: Color::Always };
+        assert_eq!(bench.show, show);
+    }
+
+    #[test]
+    fn bench_alone_has_the_defaults() {
+        let bench = bench_of(read("bench chain").expect("valid"));
+        assert_eq!(bench.run, RunOptions::default());
+        assert_eq!(bench.show, ShowOptions::default());
+        assert_eq!(bench.config.partitions(), None);
+    }
+
+    #[test]
+    fn every_workload_is_known_by_its_name() {
+        for (name, workload) in Workload::NAMES {
+            assert_eq!(bench_of(read(&format!("bench {name}")).expect(name)).workload, *workload);
+        }
+    }
+
+    #[test]
+    fn help_wins_over_problems() {
+        assert!(matches!(read("--help"), Ok(Command::Help(Topic::Millstream))));
+        assert!(matches!(read("help bench"), Ok(Command::Help(Topic::Bench))));
+        assert!(matches!(read("bench --partitions 0 --help"), Ok(Command::Help(Topic::Bench))));
+        assert!(matches!(read("doctor -h"), Ok(Command::Help(Topic::Doctor))));
+        assert!(matches!(read("knobs --help"), Ok(Command::Help(Topic::Knobs))));
+        assert!(matches!(read("--version"), Ok(Command::Version)));
+        assert!(matches!(read("bench --list"), Ok(Command::BenchList)));
+        assert!(
+            matches!(read("knobs linger"), Ok(Command::Knobs(Some(knob))) if knob.key() == "linger")
+        );
+    }
+
+    #[test]
+    fn unknown_names_have_suggestions() {
+        assert_eq!(
+            refusal("bench chain --partitons 4"),
+            "unknown flag at millstream bench: --partitons; did you mean --partitions"
+        );
+        assert_eq!(
+            refusal("bench keyedcount"),
+            "unknown workload at millstream bench: keyedcount; did you mean keyed-count"
+        );
+        assert_eq!(
+            refusal("bench window-sum"),
+            "unknown workload at millstream bench: window-sum; allowed chain, lane, exchange, \
+             keyed-count, latency, idle, startup"
+        );
+        assert_eq!(refusal("benhc"), "unknown command at millstream: benhc; did you mean bench");
+        assert_eq!(
+            refusal("knobs --lingr"),
+            "unknown knob at millstream knobs: lingr; did you mean linger"
+        );
+        assert_eq!(
+            refusal("bench chain -x"),
+            "unknown flag at millstream bench: -x; see millstream bench --help"
+        );
+        assert_eq!(
+            refusal("doctor --records 5"),
+            "unknown flag at millstream doctor: --records; allowed with millstream bench"
+        );
+    }
+
+    #[test]
+    fn missing_and_superfluous_parts_are_refused() {
+        assert!(refusal("").starts_with("missing command at millstream: nothing; allowed bench"));
+        assert!(refusal("bench").starts_with("missing workload at millstream bench: nothing;"));
+        assert_eq!(
+            refusal("bench chain --partitions"),
+            "missing value at --partitions: nothing; allowed 1..=1024"
+        );
+        assert_eq!(
+            refusal("bench chain --quiet=yes"),
+            "unexpected value at --quiet: yes; allowed no value"
+        );
+        assert_eq!(
+            refusal("bench chain lane"),
+            "unexpected argument at millstream bench: lane; see millstream bench --help"
+        );
+        assert!(refusal("bench --list chain").starts_with("unexpected argument"));
+        assert!(refusal("doctor now").starts_with("unexpected argument at millstream doctor: now"));
+        assert!(refusal("help bench doctor").starts_with("unexpected argument"));
+        assert!(refusal("--partitions 2 bench chain").starts_with("unknown flag at millstream: "));
+    }
+
+    #[test]
+    fn repeated_and_conflicting_flags_are_refused() {
+        assert_eq!(
+            refusal("bench chain --partitions 2 --partitions 3"),
+            "flag given twice at --partitions: 3; allowed once"
+        );
+        assert_eq!(
+            refusal("bench chain -q --quiet"),
+            "flag given twice at --quiet: nothing; allowed once"
+        );
+        assert_eq!(
+            refusal("bench chain -qv"),
+            "conflicting flags at millstream bench: --quiet and --verbose; allowed one of them"
+        );
+        assert_eq!(
+            refusal("bench chain --dump a --output a"),
+            "conflicting flags at millstream bench: --dump and --output both write a; allowed \
+             different files"
+        );
+    }
+
+    #[test]
+    fn all_problems_of_flags_and_variables_are_told_together() {
+        let error = read_with(
+            "bench nothing --records 1e3 --partitions 0 --typo --linger 5",
+            &[("MILLSTREAM_PIN", "maybe")],
+        )
+        .expect_err("six problems");
+        let text = error.to_string();
+        let problems: Vec<_> = text.lines().map(|line| line.split(" at ").next()).collect();
+        assert_eq!(
+            problems,
+            [
+                Some("not a whole number"),
+                Some("unknown flag"),
+                Some("unknown workload"),
+                Some("out of range"),
+                Some("number without a unit"),
+                Some("unknown value"),
+            ]
+        );
+    }
+
+    #[test]
+    fn flag_wins_over_variable_and_no_color_is_honoured() {
+        let variables = [("MILLSTREAM_PARTITIONS", "3"), ("NO_COLOR", "1")];
+        let bench = bench_of(read_with("bench chain", &variables).expect("valid"));
+        assert_eq!(bench.config.partitions(), Some(3));
+        assert_eq!(bench.show.color, Color::Never);
+        let line = "bench chain --partitions 2 --color always";
+        let bench = bench_of(read_with(line, &variables).expect("valid"));
+        assert_eq!(bench.config.partitions(), Some(2));
+        assert_eq!(bench.show.color, Color::Always);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn values_that_are_not_utf8_are_refused_but_paths_are_not() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = || OsString::from_vec(vec![b'a', 0xff]);
+        for flag in ["--partitions", "--records"] {
+            let line = ["bench".into(), "chain".into(), flag.into(), odd()];
+            let error = parse(line, Environment::default()).expect_err("not UTF-8");
+            let expected = format!("not UTF-8 at {flag}: a\u{fffd}; allowed UTF-8 text");
+            assert_eq!(error.to_string(), expected);
+        }
+        let line = ["bench".into(), "chain".into(), "--dump".into(), odd()];
+        let bench = bench_of(parse(line, Environment::default()).expect("any path"));
+        assert_eq!(bench.run.dump, Some(odd().into()));
+    }
+}

@@ -1,0 +1,369 @@
+//! Flags that are no knobs: what `bench` runs, on which input, and how results are shown.
+
+use std::ffi::OsStr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::options::{Emit, Options, Skew, Verbosity};
+use crate::config::parse::{self, Refusal};
+
+const COUNT: RangeInclusive<u64> = 1..=1_000_000_000_000_000;
+const KEYS: RangeInclusive<u64> = 1..=1_000_000_000_000;
+const REPEAT: RangeInclusive<u64> = 1..=1_000;
+const RUN: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(604_800);
+const WARMUP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
+const EMIT_EVERY: RangeInclusive<Duration> = Duration::from_micros(1)..=Duration::from_secs(3_600);
+const ZIPF_EXPONENT_MAX: f64 = 10.0;
+
+/// The commands that take a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// `bench` only.
+    Bench,
+    /// Every command that takes flags.
+    All,
+}
+
+/// One flag: its names, its bounds, what it does.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    pub(crate) name: &'static str,
+    pub(crate) short: Option<char>,
+    /// Placeholder and allowed values; `None` for a switch.
+    pub(crate) value: Option<(&'static str, &'static str)>,
+    pub(crate) default: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) scope: Scope,
+    /// Reads the value, empty for a switch.
+    pub(crate) set: fn(&mut Options, &OsStr) -> Result<(), Refusal>,
+}
+
+/// Flags that cannot stand together.
+pub(crate) const CONFLICTS: [(&str, &str); 1] = [("quiet", "verbose")];
+
+pub(crate) static FLAGS: [Flag; 17] = [
+    Flag {
+        name: "list",
+        short: None,
+        value: None,
+        default: "",
+        help: "list the workloads and exit",
+        scope: Scope::Bench,
+        set: |options, _| {
+            options.list = true;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "duration",
+        short: None,
+        value: Some(("D", "1ms..=168h, with a unit")),
+        default: "by workload",
+        help: "stop after this time",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.duration = Some(parse::duration(text(value)?, RUN)?);
+            Ok(())
+        },
+    },
+    Flag {
+        name: "records",
+        short: None,
+        value: Some(("N", "1..=1000000000000000")),
+        default: "by workload",
+        help: "stop after so many records",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.records = Some(parse::count(text(value)?, COUNT)?);
+            Ok(())
+        },
+    },
+    Flag {
+        name: "rate",
+        short: None,
+        value: Some(("N", "1..=1000000000000000 records per second")),
+        default: "as fast as it goes",
+        help: "offer records at this rate, whether they are taken or not",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.rate = Some(parse::count(text(value)?, COUNT)?);
+            Ok(())
+        },
+    },
+    Flag {
+        name: "seed",
+        short: None,
+        value: Some(("N", "0..=18446744073709551615")),
+        default: "1",
+        help: "seed of the input",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.seed = parse::count(text(value)?, 0..=u64::MAX)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "warmup",
+        short: None,
+        value: Some(("D", "0..=1h, with a unit")),
+        default: "0",
+        help: "run this long before the clock starts",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.warmup = parse::duration(text(value)?, WARMUP)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "repeat",
+        short: None,
+        value: Some(("N", "1..=1000")),
+        default: "1",
+        help: "run so often; the report gives the median and the spread",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.repeat = parse::count(text(value)?, REPEAT)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "keys",
+        short: None,
+        value: Some(("N", "1..=1000000000000")),
+        default: "100000",
+        help: "distinct keys",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.keys = parse::count(text(value)?, KEYS)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "skew",
+        short: None,
+        value: Some(("SKEW", "uniform, zipf:S (S 0..=10) or hot:SHARE (0..=1)")),
+        default: "uniform",
+        help: "how keys are distributed",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.skew = skew(text(value)?)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "emit",
+        short: None,
+        value: Some(("WHEN", "end, each or every:D (1us..=1h)")),
+        default: "end",
+        help: "when running aggregates emit",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.emit = emit(text(value)?)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "dump",
+        short: None,
+        value: Some(("FILE", "a path")),
+        default: "none",
+        help: "write the input to FILE as CSV",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.dump = Some(path(value)?);
+            Ok(())
+        },
+    },
+    Flag {
+        name: "output",
+        short: None,
+        value: Some(("FILE", "a path")),
+        default: "none",
+        help: "write the results to FILE as JSON lines",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.output = Some(path(value)?);
+            Ok(())
+        },
+    },
+    Flag {
+        name: "format",
+        short: None,
+        value: Some(("FORMAT", "text|json")),
+        default: "text",
+        help: "form of the report; json is one object on stdout",
+        scope: Scope::All,
+        set: |options, value| {
+            options.show.format = parse::choice(text(value)?)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "config",
+        short: None,
+        value: Some(("FILE", "a path")),
+        default: "none",
+        help: "read engine flags from a TOML file",
+        scope: Scope::All,
+        set: |options, value| {
+            options.config = Some(path(value)?);
+            Ok(())
+        },
+    },
+    Flag {
+        name: "quiet",
+        short: Some('q'),
+        value: None,
+        default: "",
+        help: "show no progress",
+        scope: Scope::All,
+        set: |options, _| {
+            options.show.verbosity = Verbosity::Quiet;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "verbose",
+        short: Some('v'),
+        value: None,
+        default: "",
+        help: "say what the engine decides",
+        scope: Scope::All,
+        set: |options, _| {
+            options.show.verbosity = Verbosity::Verbose;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "color",
+        short: None,
+        value: Some(("WHEN", "auto|always|never")),
+        default: "auto",
+        help: "colour the text; NO_COLOR turns auto off",
+        scope: Scope::All,
+        set: |options, value| {
+            options.show.color = parse::choice(text(value)?)?;
+            Ok(())
+        },
+    },
+];
+
+fn text(value: &OsStr) -> Result<&str, Refusal> {
+    value.to_str().ok_or_else(|| Refusal::new("not UTF-8", "UTF-8 text"))
+}
+
+fn path(value: &OsStr) -> Result<PathBuf, Refusal> {
+    if value.is_empty() {
+        return Err(Refusal::new("empty value", "a path"));
+    }
+    Ok(PathBuf::from(value))
+}
+
+fn skew(text: &str) -> Result<Skew, Refusal> {
+    let refused = |what| Refusal::new(what, "uniform, zipf:S with S 0..=10, hot:SHARE with 0..=1");
+    let (name, number) = text.split_once(':').unwrap_or((text, ""));
+    match name {
+        "uniform" if name == text => Ok(Skew::Uniform),
+        "zipf" => decimal(number, ZIPF_EXPONENT_MAX).map(Skew::Zipf).map_err(refused),
+        "hot" => decimal(number, 1.0).map(Skew::Hot).map_err(refused),
+        _ => Err(refused("unknown value")),
+    }
+}
+
+fn emit(text: &str) -> Result<Emit, Refusal> {
+    match text.split_once(':') {
+        None if text == "end" => Ok(Emit::End),
+        None if text == "each" => Ok(Emit::Each),
+        Some(("every", interval)) => parse::duration(interval, EMIT_EVERY).map(Emit::Every),
+        _ => Err(Refusal::new("unknown value", "end, each or every:D")),
+    }
+}
+
+/// Reads digits with at most one point between them, 0..=`most`; no sign, exponent or NaN.
+fn decimal(text: &str, most: f64) -> Result<f64, &'static str> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err("not a decimal number");
+    }
+    let number: f64 = text.parse().map_err(|_| "not a decimal number")?;
+    if number <= most { Ok(number) } else { Err("out of range") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str, value: &str) -> Result<Options, Refusal> {
+        let flag = FLAGS.iter().find(|flag| flag.name == name).expect(name);
+        let mut options = Options::default();
+        (flag.set)(&mut options, OsStr::new(value))?;
+        Ok(options)
+    }
+
+    #[test]
+    fn defaults_that_help_shows_are_those_that_hold() {
+        for flag in &FLAGS {
+            let derived =
+                matches!(flag.default, "" | "none" | "by workload" | "as fast as it goes");
+            if !derived {
+                let options = set(flag.name, flag.default).expect(flag.name);
+                assert_eq!(options, Options::default(), "{}", flag.name);
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_that_help_shows_are_those_that_hold() {
+        for name in ["records", "rate", "seed", "repeat", "keys", "duration", "warmup"] {
+            let flag = FLAGS.iter().find(|flag| flag.name == name).expect(name);
+            let (_, allowed) = flag.value.expect("takes a value");
+            let bounds = allowed.split([' ', ',']).next().expect("a range");
+            let refusal = set(name, "-1").expect_err(name);
+            assert!(refusal.allowed.starts_with(&format!("allowed {bounds}")), "{name}");
+        }
+        for name in ["format", "color"] {
+            let flag = FLAGS.iter().find(|flag| flag.name == name).expect(name);
+            let (_, allowed) = flag.value.expect("takes a value");
+            let refusal = set(name, "?").expect_err(name);
+            assert_eq!(refusal.allowed, format!("allowed {allowed}"));
+        }
+    }
+
+    #[test]
+    fn skew_and_emit_are_read_back_as_written() {
+        for skewed in [Skew::Uniform, Skew::Zipf(1.2), Skew::Hot(0.25)] {
+            assert_eq!(skew(&skewed.to_string()), Ok(skewed));
+        }
+        for emitted in [Emit::End, Emit::Each, Emit::Every(Duration::from_millis(10))] {
+            assert_eq!(emit(&emitted.to_string()), Ok(emitted));
+        }
+    }
+
+    #[test]
+    fn wrong_skew_and_emit_are_refused() {
+        for (text, what) in [
+            ("zipf", "not a decimal number"),
+            ("zipf:nan", "not a decimal number"),
+            ("zipf:1e1", "not a decimal number"),
+            ("zipf:-1", "not a decimal number"),
+            ("zipf:1.", "not a decimal number"),
+            ("zipf:11", "out of range"),
+            ("hot:1.01", "out of range"),
+            ("uniform:1", "unknown value"),
+            ("", "unknown value"),
+        ] {
+            assert_eq!(skew(text).expect_err(text).what, what, "{text}");
+        }
+        for (text, what) in [
+            ("every", "unknown value"),
+            ("every:", "empty value"),
+            ("every:5", "number without a unit"),
+            ("every:0", "out of range"),
+            ("never", "unknown value"),
+        ] {
+            assert_eq!(emit(text).expect_err(text).what, what, "{text}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The `millstream` command: arguments in, text on stdout, `error: …` lines on stderr.
+
+pub mod args;
+mod environment;
+mod flag;
+mod help;
+pub mod options;
+mod output;
+mod scan;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::cli::args::{Command, Environment};
+use crate::config::CoreList;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Parses `arguments` and runs the command that they name.
+///
+/// * `arguments` - without the name of the program.
+/// * `variables` - the environment, as `std::env::vars_os` gives it.
+///
+/// # Errors
+/// Every problem of arguments, environment and configuration file in one error, a line each; else
+/// what the command returns. [`report`] prints it.
+pub fn start<A, V>(arguments: A, variables: V) -> Result<()>
+where
+    A: IntoIterator<Item = OsString>,
+    V: IntoIterator<Item = (OsString, OsString)>,
+{
+    let variables: Vec<_> = variables.into_iter().collect();
+    if let Some(warning) = environment::warning(&variables) {
+        output::warn(&warning);
+    }
+    let environment = Environment { variables, allowed_cores: allowed_cores() };
+    run(args::parse(arguments, environment)?)
+}
+
+/// Prints `error` on stderr, `error: …` for each of its lines, and gives the exit code.
+///
+/// A reader that closed our stdout has seen enough, so that one stays unsaid.
+pub fn report(error: &Error) -> ExitCode {
+    if !output::is_broken_pipe(error) {
+        output::fail(error);
+    }
+    ExitCode::from(error.kind().exit_code())
+}
+
+/// Runs one command: each has its file, and writes through [`output`].
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Bench(_) | Command::Doctor(_) => {
+            Err(Error::new(ErrorKind::Usage, "command not available in this build"))
+        }
+        Command::BenchList => output::print(&help::workloads()),
+        Command::Help(topic) => output::print(&help::page(topic)),
+        Command::Knobs(knob) => output::print(&help::knobs(knob)),
+        Command::Version => output::print(concat!("millstream ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+}
+
+/// The cores that this process may use; `None` where the system does not tell.
+fn allowed_cores() -> Option<CoreList> {
+    let cores = core_affinity::get_core_ids()?;
+    Some(cores.into_iter().map(|core| core.id).collect())
+}

@@ -1,0 +1,164 @@
+//! What flags that are no knobs set: the input of a run, and how its results are shown.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::parse::{self, Choice};
+
+/// Everything that flags other than knobs set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// What a workload runs on, and for how long.
+    pub run: RunOptions,
+    /// How results and progress are shown.
+    pub show: ShowOptions,
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+    /// `bench` lists its workloads instead of running one.
+    pub list: bool,
+}
+
+/// What a workload runs on, and for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunOptions {
+    /// How long to run; `None` leaves it to the workload.
+    pub duration: Option<Duration>,
+    /// Records to run; `None` leaves it to the workload.
+    pub records: Option<u64>,
+    /// Offered rate in records per second; `None` is as fast as it goes.
+    pub rate: Option<u64>,
+    /// Seed of the input.
+    pub seed: u64,
+    /// How long to run before the clock starts.
+    pub warmup: Duration,
+    /// How often to run; the report gives the median and the spread.
+    pub repeat: u64,
+    /// Distinct keys.
+    pub keys: u64,
+    /// How keys are distributed.
+    pub skew: Skew,
+    /// When running aggregates emit.
+    pub emit: Emit,
+    /// Where to write the input.
+    pub dump: Option<PathBuf>,
+    /// Where to write the results.
+    pub output: Option<PathBuf>,
+}
+
+impl Default for RunOptions {
+    fn default() -> RunOptions {
+        RunOptions {
+            duration: None,
+            records: None,
+            rate: None,
+            seed: 1,
+            warmup: Duration::ZERO,
+            repeat: 1,
+            keys: 100_000,
+            skew: Skew::Uniform,
+            emit: Emit::End,
+            dump: None,
+            output: None,
+        }
+    }
+}
+
+/// How results and progress are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShowOptions {
+    /// The form of the report.
+    pub format: Format,
+    /// How much is said on the way.
+    pub verbosity: Verbosity,
+    /// Whether text is coloured; `Never` where `NO_COLOR` is set and no flag says otherwise.
+    pub color: Color,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A table for people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Whether text is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// Where it goes to a terminal.
+    #[default]
+    Auto,
+    /// Wherever it goes.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// How much is said on stderr while a command runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Errors and warnings only.
+    Quiet,
+    /// Progress, where stderr is a terminal.
+    #[default]
+    Usual,
+    /// What the engine decides as well.
+    Verbose,
+}
+
+/// How keys are distributed over records.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Skew {
+    /// All alike.
+    Uniform,
+    /// Key k has weight `(k+1)^-S`, with this S, 0..=10.
+    Zipf(f64),
+    /// One key has this share of the records, 0..=1; the rest are alike.
+    Hot(f64),
+}
+
+/// When a running aggregate emits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// Once per key, when the input ends.
+    End,
+    /// At each record.
+    Each,
+    /// Per key that changed, so often.
+    Every(Duration),
+}
+
+/// Writes the value as its flag takes it.
+impl fmt::Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Skew::Uniform => f.write_str("uniform"),
+            Skew::Zipf(exponent) => write!(f, "zipf:{exponent}"),
+            Skew::Hot(share) => write!(f, "hot:{share}"),
+        }
+    }
+}
+
+/// Writes the value as its flag takes it.
+impl fmt::Display for Emit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Emit::End => f.write_str("end"),
+            Emit::Each => f.write_str("each"),
+            Emit::Every(interval) => write!(f, "every:{}", parse::duration_text(*interval)),
+        }
+    }
+}
+
+impl Choice for Format {
+    const NAMES: &'static [(&'static str, Format)] =
+        &[("text", Format::Text), ("json", Format::Json)];
+}
+
+impl Choice for Color {
+    const NAMES: &'static [(&'static str, Color)] =
+        &[("auto", Color::Auto), ("always", Color::Always), ("never", Color::Never)];
+}
