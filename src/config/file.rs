@@ -42,7 +42,8 @@ impl Document {
         let text = self.text.strip_prefix(BOM).unwrap_or(&self.text);
         let (table, errors) = DeTable::parse_recoverable(text);
         // What follows a syntax error is guesswork of the parser, so only the first is told.
-        if let Some(error) = errors.first() {
+        let start = |error: &&toml::de::Error| error.span().map_or(0, |span| span.start);
+        if let Some(error) = errors.iter().min_by_key(start) {
             layer.problems.push(self.syntax_error(text, error));
             return;
         }
@@ -287,8 +288,8 @@ mod tests {
     fn syntax_error_names_line_column_and_key() {
         let line = refusal("idle = \"park\"\npartitions = = 2\n");
         assert!(line.contains(" at a.toml:2:14 (partitions): "), "{line}");
-        let line = refusal("pin = \"on\nidle = \"park\"\n");
-        assert!(line.contains(" at a.toml:1:"), "{line}");
+        let line = refusal("pin = \"on\nidle = \"park\"\n[x\n");
+        assert!(line.contains(" at a.toml:1:10 (pin): "), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
         assert!(refusal("pin").contains("at a.toml:1:"));
     }
