@@ -22,5 +22,6 @@ pub mod dataflow;
 pub mod connector;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod runtime;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,4 @@
+//! How a job runs: where its threads stand, and what the host lets them do.
+
+pub mod host;
+pub mod placement;
