@@ -24,4 +24,7 @@ pub mod connector;
 pub mod cli;
 pub mod runtime;
 
+#[cfg(feature = "cli")]
+pub mod cli;
+
 pub use error::{Error, ErrorKind, Result};

@@ -64,3 +64,6 @@ fn allowed_cores() -> Option<CoreList> {
     let cores = core_affinity::get_core_ids()?;
     Some(cores.into_iter().map(|core| core.id).collect())
 }
+//! The commands of the `millstream` binary, one file each.
+
+pub mod doctor;

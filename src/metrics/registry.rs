@@ -3,8 +3,8 @@
 //! A partition copies its readings into a buffer and swaps that into a queue of one slot, pushing
 //! out the copy that nobody took; a reader takes it and gives the one before back. Both queues are
 //! lock-free. A copy is either published, with the readers, or on its way back, so three of them
-//! are enough, and after the first publications nothing is allocated. A mutex with `try_lock` would do with one buffer, but would
-//! make the newest figures wait for a slow reader.
+//! are enough, and after the first publications nothing is allocated. A mutex with `try_lock` would
+//! do with one copy, but would make the newest figures wait for a slow reader.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

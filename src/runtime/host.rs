@@ -467,11 +467,14 @@ mod tests {
     fn a_pinned_thread_sees_only_its_core() {
         let machine = machine();
         let Some(&core) = machine.allowed.last().filter(|_| machine.may_pin) else { return };
-        let seen = std::thread::spawn(move || {
-            assert!(pin_current_thread(core), "the mask allows it");
-            super::machine().allowed
+        let seen = std::thread::scope(|scope| {
+            let pinned = scope.spawn(|| {
+                assert!(pin_current_thread(core), "the mask allows it");
+                super::machine().allowed
+            });
+            pinned.join().expect("the thread")
         });
-        assert_eq!(seen.join().expect("the thread"), [core]);
+        assert_eq!(seen, [core]);
     }
 
     #[cfg(target_os = "linux")]

@@ -1,0 +1,353 @@
+//! `millstream doctor`: what the host is, and where the partitions would run and why.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::runtime::host::{self, Host};
+use crate::runtime::placement::{
+    self, CoreKind, Cpu, Pin, PlacementRequest, Plan, SYSTEM_THREAD, core_list,
+};
+use crate::time::{Clock, MonotonicClock};
+
+/// How the diagnosis is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Examines the host and plans for `request`; returns what is to be printed, with its last newline.
+/// Warnings are part of it and no error.
+///
+/// # Errors
+/// Those of [`placement::plan`]: a core that this process may not use, or pinning demanded where it
+/// is impossible.
+pub fn run(format: Format, request: &PlacementRequest) -> Result<String> {
+    let host = host::host();
+    let plan = placement::plan(&host.machine, request)?;
+    let clock = ClockCost::measure(&MonotonicClock);
+    let diagnosis = Diagnosis::new(host, request, plan, clock);
+    Ok(match format {
+        Format::Text => diagnosis.text(),
+        Format::Json => diagnosis.json(),
+    })
+}
+
+/// Everything that `doctor` found, in the shape of its JSON.
+#[derive(Debug, Serialize)]
+struct Diagnosis {
+    version: &'static str,
+    host: Host,
+    smt: bool,
+    physical_cores: usize,
+    numa_nodes: Vec<Node>,
+    clock: ClockCost,
+    request: PlacementRequest,
+    plan: Plan,
+    threads: Vec<Thread>,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Node {
+    node: usize,
+    cores: Vec<usize>,
+}
+
+/// What a look at the clock costs, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct ClockCost {
+    read_ns: f64,
+    resolution_ns: u64,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Thread {
+    name: String,
+    core: Option<usize>,
+    does: &'static str,
+}
+
+impl ClockCost {
+    /// Reads the clock 10,000 times, which takes a fraction of a millisecond.
+    fn measure(clock: &impl Clock) -> ClockCost {
+        const READS: u32 = 10_000;
+        let first = clock.now();
+        let (mut last, mut smallest) = (first, u64::MAX);
+        for _ in 0..READS {
+            let now = clock.now();
+            let step = now.saturating_sub(last);
+            if step > 0 {
+                smallest = smallest.min(step);
+                last = now;
+            }
+        }
+        let resolution_ns = if smallest == u64::MAX { 0 } else { smallest };
+        ClockCost { read_ns: (last - first) as f64 / f64::from(READS), resolution_ns }
+    }
+}
+
+impl Diagnosis {
+    fn new(host: Host, request: &PlacementRequest, plan: Plan, clock: ClockCost) -> Diagnosis {
+        let cpus = allowed_cpus(&host);
+        let mut physical: Vec<(usize, usize)> =
+            cpus.iter().map(|cpu| (cpu.package, cpu.core)).collect();
+        physical.sort_unstable();
+        physical.dedup();
+        let mut numa_nodes: Vec<Node> = Vec::new();
+        for cpu in &cpus {
+            match numa_nodes.iter_mut().find(|known| known.node == cpu.node) {
+                Some(known) => known.cores.push(cpu.id),
+                None => numa_nodes.push(Node { node: cpu.node, cores: vec![cpu.id] }),
+            }
+        }
+        numa_nodes.sort_by_key(|node| node.node);
+        Diagnosis {
+            version: env!("CARGO_PKG_VERSION"),
+            smt: physical.len() < cpus.len(),
+            physical_cores: physical.len(),
+            numa_nodes,
+            clock,
+            request: request.clone(),
+            threads: threads(&plan),
+            host,
+            plan,
+        }
+    }
+
+    fn json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self)
+            .expect("a diagnosis has string keys and finite numbers only");
+        text.push('\n');
+        text
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("millstream {}\n", self.version);
+        section(&mut text, "host", &self.host_rows());
+        section(&mut text, "cores", &self.core_rows());
+        let clock = [
+            ("one read", format!("{:.1} ns", self.clock.read_ns)),
+            ("smallest step", format!("{} ns", self.clock.resolution_ns)),
+        ];
+        section(&mut text, "clock", &clock);
+        let title = format!("plan for {}", flags(&self.request));
+        section(&mut text, &title, &self.plan_rows());
+        section(&mut text, "threads", &self.thread_rows());
+        for warning in &self.plan.warnings {
+            line(&mut text, &format!("\nwarning: {warning}"));
+        }
+        text
+    }
+
+    fn host_rows(&self) -> Vec<(&'static str, String)> {
+        let host = &self.host;
+        let told = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "not told".into());
+        let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+        vec![
+            ("processor", host.model.clone()),
+            ("kernel", host.kernel.clone()),
+            ("memory", told(&host.memory_bytes.map(gib))),
+            ("huge pages", told(&host.huge_pages)),
+            ("clock governor", told(&host.governor)),
+        ]
+    }
+
+    fn core_rows(&self) -> Vec<(&'static str, String)> {
+        let machine = &self.host.machine;
+        let count = machine.allowed.len();
+        let nodes = self.numa_nodes.iter().map(|one| (one.node, core_list(&one.cores)));
+        let nodes: Vec<String> = nodes.map(|(node, cores)| format!("{node}: {cores}")).collect();
+        let physical = match self.smt {
+            true => format!("{}; SMT: {count} threads on them", self.physical_cores),
+            false => format!("{}; no SMT siblings among the allowed", self.physical_cores),
+        };
+        let quota = match machine.quota_cores {
+            Some(cores) => format!("{cores} cores"),
+            None => "none".to_owned(),
+        };
+        let mut rows = vec![
+            ("allowed", format!("{} ({count} in all)", core_list(&machine.allowed))),
+            ("physical", physical),
+            ("NUMA nodes", nodes.join("; ")),
+            ("cgroup quota", quota),
+            ("parallelism", format!("{} (standard library)", self.host.available_parallelism)),
+            ("pinning", if machine.may_pin { "permitted" } else { "not permitted" }.to_owned()),
+        ];
+        let small = allowed_cpus(&self.host);
+        let small = small.iter().filter(|cpu| cpu.kind == CoreKind::Efficiency);
+        let small: Vec<usize> = small.map(|cpu| cpu.id).collect();
+        if !small.is_empty() {
+            rows.push(("efficiency", core_list(&small)));
+        }
+        rows
+    }
+
+    fn plan_rows(&self) -> Vec<(String, String)> {
+        let core = |core: Option<usize>| core.map_or("any core".into(), |id| format!("core {id}"));
+        let places = self.plan.partitions.iter().enumerate();
+        let mut rows: Vec<(String, String)> = places
+            .map(|(index, placed)| {
+                (format!("partition {index}"), format!("{}: {}", core(placed.core), placed.why))
+            })
+            .collect();
+        let housekeeping = match (self.plan.pinned, self.plan.housekeeping.as_slice()) {
+            (false, _) => "any core".to_owned(),
+            (true, []) => "no core is left, so it shares those of the partitions".to_owned(),
+            (true, free) => format!("cores {}", core_list(free)),
+        };
+        rows.push(("housekeeping".to_owned(), housekeeping));
+        rows
+    }
+
+    fn thread_rows(&self) -> Vec<(String, String)> {
+        self.threads.iter().map(|one| (one.name.clone(), one.does.to_owned())).collect()
+    }
+}
+
+fn allowed_cpus(host: &Host) -> Vec<Cpu> {
+    let machine = &host.machine;
+    machine.allowed.iter().map(|id| machine.topology.cpu(*id)).collect()
+}
+
+/// The threads that an engine with this plan starts; blocking sources bring one each.
+fn threads(plan: &Plan) -> Vec<Thread> {
+    let system = Thread {
+        name: SYSTEM_THREAD.to_owned(),
+        core: None,
+        does: "starts the partitions and gathers their answers; not pinned",
+    };
+    let partitions = plan.partitions.iter().enumerate().map(|(index, placed)| Thread {
+        name: placement::thread_name(index),
+        core: placed.core,
+        does: "runs one instance of every task",
+    });
+    [system].into_iter().chain(partitions).collect()
+}
+
+/// The request as it is written on a command line.
+fn flags(request: &PlacementRequest) -> String {
+    let cores = request.cores.as_deref().map_or("auto".to_owned(), core_list);
+    let partitions = request.partitions.map_or("one per core".to_owned(), |n| n.to_string());
+    let pin = match request.pin {
+        Pin::Auto => "auto",
+        Pin::On => "on",
+        Pin::Off => "off",
+    };
+    format!("--cores {cores}, --partitions {partitions}, --pin {pin}")
+}
+
+fn section(text: &mut String, title: &str, rows: &[(impl AsRef<str>, String)]) {
+    line(text, &format!("\n{title}"));
+    let width = rows.iter().map(|(name, _)| name.as_ref().chars().count()).max().unwrap_or(0);
+    for (name, value) in rows {
+        line(text, &format!("  {:<width$}  {value}", name.as_ref()));
+    }
+}
+
+fn line(text: &mut String, content: &str) {
+    writeln!(text, "{content}").expect("a string takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::runtime::placement::{Machine, Topology};
+    use crate::time::ManualClock;
+
+    fn laptop() -> Host {
+        let cpu = |id: usize| Cpu {
+            id,
+            package: 0,
+            core: id % 2,
+            node: id % 2,
+            kind: if id == 1 { CoreKind::Efficiency } else { CoreKind::Performance },
+        };
+        Host {
+            model: "Testium".into(),
+            kernel: "Linux 6".into(),
+            machine: Machine {
+                allowed: vec![0, 1, 2],
+                topology: Topology { cpus: (0..3).map(cpu).collect() },
+                quota_cores: Some(1.5),
+                may_pin: true,
+            },
+            available_parallelism: 1,
+            huge_pages: Some("madvise".into()),
+            governor: None,
+            memory_bytes: Some(3 << 30),
+        }
+    }
+
+    fn diagnosed(request: &PlacementRequest) -> Diagnosis {
+        let host = laptop();
+        let plan = placement::plan(&host.machine, request).expect("a plan");
+        Diagnosis::new(host, request, plan, ClockCost { read_ns: 21.5, resolution_ns: 10 })
+    }
+
+    #[test]
+    fn text_says_everything_that_the_plan_depends_on() {
+        let request = PlacementRequest { pin: Pin::On, partitions: Some(3), cores: None };
+        let text = diagnosed(&request).text();
+        for wanted in [
+            "Testium",
+            "3.0 GiB",
+            "not told",
+            "0-2 (3 in all)",
+            "2; SMT: 3 threads on them",
+            "0: 0,2; 1: 1",
+            "1.5 cores",
+            "permitted",
+            "21.5 ns",
+            "plan for --cores auto, --partitions 3, --pin on",
+            "core 2: performance core, shares its physical core with 0",
+            "mill-p2",
+            "warning: the cgroup quota of 1.5 cores is below the 3 allowed cores",
+        ] {
+            assert!(text.contains(wanted), "{wanted:?} is missing in\n{text}");
+        }
+        assert!(text.ends_with('\n') && text.lines().all(|line| line == line.trim_end()));
+    }
+
+    #[test]
+    fn json_has_the_same_facts() {
+        let request = PlacementRequest { pin: Pin::On, ..PlacementRequest::default() };
+        let json: serde_json::Value =
+            serde_json::from_str(&diagnosed(&request).json()).expect("JSON");
+        assert_eq!(json["host"]["machine"]["quota_cores"], 1.5);
+        assert_eq!(json["physical_cores"], 2);
+        assert_eq!(json["request"]["pin"], "on");
+        assert_eq!(json["plan"]["partitions"][0]["core"], 0);
+        assert!(json["plan"]["partitions"][0]["why"].is_string());
+        assert_eq!(json["numa_nodes"][1]["cores"][0], 1);
+        assert_eq!(json["threads"][0]["name"], "mill-system");
+        assert_eq!(json["plan"]["warnings"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn this_host_gets_an_answer_in_both_formats() {
+        let request = PlacementRequest::default();
+        let text = run(Format::Text, &request).expect("text");
+        assert!(text.starts_with("millstream ") && text.contains("partition 0"), "{text}");
+        let json = run(Format::Json, &request).expect("JSON");
+        assert!(json.trim_end().ends_with('}') && json.trim_start().starts_with('{'));
+        let wrong = PlacementRequest { cores: Some(vec![5_000]), ..request };
+        assert_eq!(run(Format::Text, &wrong).expect_err("no core 5000").kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_is_measured_all_the_same() {
+        let cost = ClockCost::measure(&ManualClock::default());
+        assert_eq!(cost, ClockCost { read_ns: 0.0, resolution_ns: 0 });
+    }
+
+    #[test]
+    fn the_clock_of_this_host_moves() {
+        let cost = ClockCost::measure(&MonotonicClock);
+        assert!(cost.read_ns > 0.0 && cost.resolution_ns > 0, "{cost:?}");
+    }
+}
