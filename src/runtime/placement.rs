@@ -427,6 +427,8 @@ impl Explained<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::runtime::host::parse_core_list;
 
@@ -620,5 +622,61 @@ mod tests {
     fn runs_are_written_as_ranges() {
         assert_eq!(core_list(&[0, 1, 2, 3, 8]), "0-3,8");
         assert_eq!(core_list(&[]), "");
+    }
+
+    prop_compose! {
+        fn any_machine()(
+            cpus in proptest::collection::vec((any::<bool>(), 0usize..6, 0usize..3), 1..24),
+            quota in proptest::option::of(1u32..3_000),
+            may_pin in any::<bool>(),
+        ) -> Machine {
+            let cpu = |(id, &(small, core, node)): (usize, &(bool, usize, usize))| Cpu {
+                id,
+                package: node,
+                core,
+                node,
+                kind: if small { CoreKind::Efficiency } else { CoreKind::Performance },
+            };
+            Machine {
+                // Every third CPU is hidden from us.
+                allowed: (0..cpus.len()).filter(|id| id % 3 != 1).collect(),
+                topology: Topology { cpus: cpus.iter().enumerate().map(cpu).collect() },
+                quota_cores: quota.map(|percent| f64::from(percent) / 100.0),
+                may_pin,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_plan_uses_allowed_cores_once_and_has_all_partitions(
+            machine in any_machine(),
+            partitions in proptest::option::of(1usize..40),
+            pin in prop_oneof![Just(Pin::Auto), Just(Pin::Off), Just(Pin::On)],
+        ) {
+            let request = PlacementRequest { cores: None, partitions, pin };
+            let plan = match plan(&machine, &request) {
+                Ok(plan) => plan,
+                Err(error) => {
+                    prop_assert_eq!((error.kind(), pin), (ErrorKind::Permission, Pin::On));
+                    return Ok(());
+                }
+            };
+            prop_assert!(!plan.partitions.is_empty());
+            if let Some(wanted) = partitions {
+                prop_assert_eq!(plan.partitions.len(), wanted);
+            }
+            let taken = cores(&plan);
+            prop_assert_eq!(taken.len(), if plan.pinned { plan.partitions.len() } else { 0 });
+            let together = taken.iter().chain(&plan.housekeeping);
+            let mut together: Vec<usize> = together.copied().collect();
+            together.sort_unstable();
+            if plan.pinned {
+                prop_assert_eq!(together, machine.allowed.clone());
+                prop_assert!(machine.may_pin);
+            } else if pin == Pin::Auto {
+                prop_assert!(!plan.warnings.is_empty(), "an unpinned run says why");
+            }
+        }
     }
 }
