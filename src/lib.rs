@@ -4,6 +4,8 @@
 //! [`Engine`](engine::Engine) runs it on pinned partitions that exchange batches of records over
 //! lock-free lanes. The modules stand in layer order: each imports only from those above it.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods))] // Unit tests start threads and use maps.
+
 pub mod error;
 pub mod time;
 
