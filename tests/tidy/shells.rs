@@ -24,7 +24,15 @@ const CALLS: [(World, &[&str], &str); 5] = [
     (Files, &["std::fs"], "leave files to a connector or a door"),
     (
         Threads,
-        &["thread::spawn", "thread::sleep", "thread::scope", "thread::Builder", "thread::park"],
+        &[
+            "thread::spawn",
+            "thread::scope",
+            "thread::Builder",
+            "thread::sleep",
+            "thread::park",
+            "thread::park_timeout",
+            "thread::yield_now",
+        ],
         "leave threads to `src/runtime/system.rs`; nothing on a partition blocks",
     ),
     (
@@ -38,8 +46,10 @@ const CALLS: [(World, &[&str], &str); 5] = [
 const PRINTS: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
 
 /// Files that may, because somebody must. A path that ends in `/` is a folder.
-const SHELLS: [(&str, &[World], &str); 16] = [
+const SHELLS: [(&str, &[World], &str); 19] = [
     ("src/time/clock.rs", &[Clock], "the one place that reads a clock"),
+    ("src/config/file.rs", &[Files], "reads the file of knobs before any thread starts"),
+    ("src/exchange/wake.rs", &[Threads], "the event count on which a thread sleeps"),
     ("src/runtime/system.rs", &[Threads], "starts the partitions' threads"),
     ("src/runtime/host.rs", &[Files, Threads], "reads what the host is from /proc and /sys"),
     ("src/runtime/idle.rs", &[Threads], "the idle ladder yields and parks"),
@@ -52,6 +62,7 @@ const SHELLS: [(&str, &[World], &str); 16] = [
     ("examples/", EVERYTHING, "programs of their own"),
     ("tests/", EVERYTHING, "programs of their own"),
     ("src/state/prefetch.rs", &[Unsafe], "asks for cache lines early; proof stands in the file"),
+    ("benches/state_layout.rs", &[Unsafe], "compares prefetching with the safe form"),
     ("tests/allocations.rs", &[Unsafe], "`GlobalAlloc`, which counts, is an unsafe trait"),
     ("benches/allocations.rs", &[Unsafe], "`GlobalAlloc`, which counts, is an unsafe trait"),
     ("src/cli/allocations.rs", &[Unsafe], "`GlobalAlloc`, which counts, is an unsafe trait"),

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 
@@ -96,9 +97,10 @@ impl SourceFile {
 
     /// Whether a line belongs to code that only a test build sees.
     pub(crate) fn is_test(&self, line: usize) -> bool {
-        let stem = self.path.rsplit('/').next().unwrap_or_default();
-        let is_test_file =
-            self.path.starts_with("tests/") || stem == "tests.rs" || self.path.contains("/tests/");
+        let name = self.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+        let is_test_file = self.path.starts_with("tests/")
+            || self.path.contains("/tests/")
+            || matches!(name.rsplit('_').next(), Some("test" | "tests"));
         is_test_file || self.test_lines.iter().any(|range| range.contains(&line))
     }
 
@@ -164,16 +166,20 @@ fn item_attributes(item: &syn::Item) -> &[syn::Attribute] {
     }
 }
 
-/// `#[test]`, `#[cfg(test)]`, `#[cfg(all(test, …))]`; a `cfg` with a `not` in it never counts.
+/// `#[test]`, or a `cfg` that only a test build fulfils.
 fn is_for_tests(attribute: &syn::Attribute) -> bool {
-    if attribute.path().is_ident("test") {
-        return true;
-    }
-    let syn::Meta::List(list) = &attribute.meta else { return false };
-    let mut words = Vec::new();
-    collect_paths(list.tokens.clone(), &mut words);
-    let has = |word: &str| words.iter().any(|path| path.contains(word));
-    attribute.path().is_ident("cfg") && has("test") && !has("not")
+    let path = attribute.path();
+    path.is_ident("test")
+        || (path.is_ident("cfg")
+            && attribute.parse_args().is_ok_and(|condition| implies_test(&condition)))
+}
+
+fn implies_test(condition: &syn::Meta) -> bool {
+    let syn::Meta::List(list) = condition else { return condition.path().is_ident("test") };
+    let parts = Punctuated::<syn::Meta, syn::Token![,]>::parse_terminated;
+    let Ok(parts) = list.parse_args_with(parts) else { return false };
+    (list.path.is_ident("all") && parts.iter().any(implies_test))
+        || (list.path.is_ident("any") && parts.iter().all(implies_test))
 }
 
 /// Appends every path of `tokens` to `paths`, those inside groups and macro arguments too.
@@ -294,6 +300,30 @@ mod tests {
         let file = SourceFile::parse("src/time/x.rs", text);
         let marks: Vec<bool> = (1..=7).map(|line| file.is_test(line)).collect();
         assert_eq!(marks, [false, true, true, true, true, false, false]);
+    }
+
+    #[test]
+    fn conditions_and_file_names_tell_test_code() {
+        for (condition, wanted) in [
+            ("test", true),
+            ("all(test, not(model))", true),
+            ("all(unix, all(test))", true),
+            ("any(test, feature = \"x\")", false),
+            ("not(test)", false),
+            ("all(unix, not(test))", false),
+        ] {
+            let file =
+                SourceFile::parse("src/time/x.rs", &format!("#[cfg({condition})]\nfn f() {{}}"));
+            assert_eq!(file.is_test(2), wanted, "{condition}");
+        }
+        for (path, wanted) in [
+            ("src/state/table_test.rs", true),
+            ("src/state/tests.rs", true),
+            ("tests/x.rs", true),
+            ("src/testing/latest.rs", false),
+        ] {
+            assert_eq!(SourceFile::parse(path, "").is_test(1), wanted, "{path}");
+        }
     }
 
     #[test]
