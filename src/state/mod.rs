@@ -1,5 +1,7 @@
 //! What is held per key: the values, the aggregates over them, and the table they lie in.
 
+pub mod aggregate;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
