@@ -1,6 +1,17 @@
 //! What is held per key: the values, the aggregates over them, and the table they lie in.
 
 pub mod aggregate;
+mod cursor;
+mod group;
+mod prefetch;
+mod segment;
+mod table;
+#[cfg(test)]
+mod table_test;
+
+pub use cursor::Cursor;
+pub use group::Group;
+pub use table::KeyedStore;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};

@@ -1,0 +1,289 @@
+//! `KeyedStore`: the state of one partition, a directory of segments by hash prefix.
+
+use std::num::NonZeroU64;
+
+use crate::record::Key;
+use crate::routing::{KEY_GROUPS, key_group};
+use crate::state::group::Group;
+use crate::state::prefetch::prefetch;
+use crate::state::segment::{Entry, Segment, order};
+
+/// State by key, addressed by the hash that records carry. The folder's README says how it lies
+/// in memory and why.
+///
+/// A hash must always come with the same keys ([`hash_key`](crate::record::hash_key), or a keyed
+/// partitioner's). A hash of 0, which neither returns, counts as 1.
+///
+/// ```
+/// use millstream::record::hash_key;
+/// use millstream::state::KeyedStore;
+///
+/// let mut counts = KeyedStore::<&str, u64>::new();
+/// for word in ["a", "b", "a"] {
+///     *counts.get_or_insert(hash_key(word), word) += 1;
+/// }
+/// assert_eq!(counts.get(hash_key("a"), &"a"), Some(&2));
+/// ```
+pub struct KeyedStore<K, S> {
+    /// `directory[top bits of the hash]` is an index into `segments`; a power of two long.
+    directory: Vec<u16>,
+    /// 63 - log2(directory.len()): what is left of `hash >> 1` to shift out.
+    shift: u32,
+    segments: Vec<Segment<K, S>>,
+    len: usize,
+    slots: usize,
+}
+
+const GROUP_DEPTH: u32 = KEY_GROUPS.trailing_zeros();
+
+/// A segment of several key groups splits before it grows beyond this many bytes.
+const SPLIT_BYTES: usize = 32 << 10;
+
+impl<K: Key, S> KeyedStore<K, S> {
+    /// A store without entries.
+    pub fn new() -> Self {
+        KeyedStore {
+            directory: vec![0],
+            shift: u64::BITS - 1,
+            segments: vec![Segment::new(0)],
+            len: 0,
+            slots: 0,
+        }
+    }
+
+    /// How many keys it holds.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds no key.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes it has allocated, without what keys and states own on the heap.
+    pub fn bytes(&self) -> usize {
+        Segment::<K, S>::bytes_of(self.slots)
+            + self.directory.capacity() * size_of::<u16>()
+            + self.segments.capacity() * size_of::<Segment<K, S>>()
+    }
+
+    /// Asks for the cache line that a look-up of `hash` reads first. Pays some tens of records
+    /// before the look-up, and once the store is larger than the inner caches.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        let segment = &self.segments[self.segment_of(hash)];
+        if let Some(slot) = segment.slot(segment.home(order(hash))) {
+            prefetch(slot);
+        }
+    }
+
+    /// The state of `key`, if there is one.
+    #[inline]
+    pub fn get(&self, hash: u64, key: &K) -> Option<&S> {
+        let hash = non_zero(hash).get();
+        let segment = &self.segments[self.segment_of(hash)];
+        let index = segment.find(hash, key).ok()?;
+        segment.slot(index)?.as_ref().map(|entry| &entry.state)
+    }
+
+    /// The state of `key`, if there is one.
+    #[inline]
+    pub fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut S> {
+        let hash = non_zero(hash).get();
+        let at = self.segment_of(hash);
+        let segment = &mut self.segments[at];
+        let index = segment.find(hash, key).ok()?;
+        Some(&mut segment.entry_mut(index).state)
+    }
+
+    /// The state of `key`, the default one if it had none.
+    #[inline]
+    pub fn get_or_insert(&mut self, hash: u64, key: K) -> &mut S
+    where
+        S: Default,
+    {
+        self.entry(hash, key).1
+    }
+
+    /// The stored key equal to `key` and its state, the default one if it had none.
+    #[inline]
+    pub fn entry(&mut self, hash: u64, key: K) -> (&K, &mut S)
+    where
+        S: Default,
+    {
+        let hash = non_zero(hash);
+        let at = self.segment_of(hash.get());
+        let (at, index) = match self.segments[at].find(hash.get(), &key) {
+            Ok(index) => (at, index),
+            Err(index) => self.insert_new(at, index, Entry { hash, key, state: S::default() }),
+        };
+        let entry = self.segments[at].entry_mut(index);
+        (&entry.key, &mut entry.state)
+    }
+
+    /// Takes `key` and its state out.
+    pub fn remove(&mut self, hash: u64, key: &K) -> Option<(K, S)> {
+        let hash = non_zero(hash).get();
+        let at = self.segment_of(hash);
+        let index = self.segments[at].find(hash, key).ok()?;
+        Some(self.remove_at(at, index))
+    }
+
+    pub(super) fn remove_at(&mut self, at: usize, index: usize) -> (K, S) {
+        let entry = self.segments[at].remove(index);
+        self.len -= 1;
+        (entry.key, entry.state)
+    }
+
+    /// How many keys of `group` it holds.
+    pub fn group_len(&self, group: usize) -> usize {
+        let segment = &self.segments[self.segment_of_group(group)];
+        if segment.depth == GROUP_DEPTH {
+            return segment.len();
+        }
+        segment.entries().filter(|entry| key_group(entry.hash.get()) == group).count()
+    }
+
+    /// Takes everything of `group` out. Where the group has a segment of its own that hands over
+    /// a pointer; where it shares one, which is small then, its entries are copied.
+    pub fn take_group(&mut self, group: usize) -> Group<K, S> {
+        let at = self.segment_of_group(group);
+        let segment = &mut self.segments[at];
+        self.slots -= segment.slots();
+        let taken = if segment.depth == GROUP_DEPTH {
+            std::mem::replace(segment, Segment::new(GROUP_DEPTH))
+        } else {
+            segment.take_out(GROUP_DEPTH, |hash| key_group(hash) == group)
+        };
+        self.slots += segment.slots();
+        self.len -= taken.len();
+        Group::from_segment(group, taken)
+    }
+
+    /// Installs what [`take_group`](Self::take_group) took, here or from another store.
+    ///
+    /// # Panics
+    /// If the store already holds keys of that group: a group has one owner.
+    pub fn install_group(&mut self, group: Group<K, S>) {
+        let (index, segment) = group.into_segment();
+        let held = self.group_len(index);
+        assert_eq!(held, 0, "key group {index} is installed over {held} keys of its own");
+        let mut at = self.segment_of_group(index);
+        if Segment::<K, S>::bytes_of(segment.slots()) <= COPY_BYTES
+            && self.segments[at].depth < GROUP_DEPTH
+        {
+            for entry in segment.into_entries() {
+                let at = self.segment_of(entry.hash.get());
+                let (_, vacant) = self.vacancy(at, &entry);
+                self.insert_new(at, vacant, entry);
+            }
+            return;
+        }
+        while self.segments[at].depth < GROUP_DEPTH {
+            self.split(at);
+            at = self.segment_of_group(index);
+        }
+        self.slots = self.slots - self.segments[at].slots() + segment.slots();
+        self.len += segment.len();
+        self.segments[at] = segment;
+    }
+
+    #[inline]
+    pub(super) fn segment_of(&self, hash: u64) -> usize {
+        usize::from(self.directory[(hash >> 1 >> self.shift) as usize])
+    }
+
+    pub(super) fn segment_of_group(&self, group: usize) -> usize {
+        assert!(group < KEY_GROUPS, "key group {group} is not below {KEY_GROUPS}");
+        self.segment_of((group as u64) << (u64::BITS - GROUP_DEPTH))
+    }
+
+    pub(super) fn segment(&self, at: usize) -> &Segment<K, S> {
+        &self.segments[at]
+    }
+
+    pub(super) fn segment_mut(&mut self, at: usize) -> &mut Segment<K, S> {
+        &mut self.segments[at]
+    }
+
+    fn vacancy(&self, at: usize, entry: &Entry<K, S>) -> (usize, usize) {
+        match self.segments[at].find(entry.hash.get(), &entry.key) {
+            Ok(_) => unreachable!("the group was asserted to be empty"),
+            Err(vacant) => (at, vacant),
+        }
+    }
+
+    /// Puts a new entry in, at the slot where its probe ended if there is room for one more.
+    /// Out of line, so that an update stays short.
+    #[inline(never)]
+    fn insert_new(&mut self, at: usize, vacant: usize, entry: Entry<K, S>) -> (usize, usize) {
+        self.len += 1;
+        if !self.segments[at].is_full() {
+            self.segments[at].place_at(vacant, entry);
+            return (at, vacant);
+        }
+        let at = self.make_room(entry.hash.get());
+        (at, self.segments[at].place(entry))
+    }
+
+    /// Grows or splits the segment of `hash` until it has room for one more entry.
+    #[cold]
+    fn make_room(&mut self, hash: u64) -> usize {
+        loop {
+            let at = self.segment_of(hash);
+            let segment = &mut self.segments[at];
+            if !segment.is_full() {
+                return at;
+            }
+            let slots = segment.slots_next();
+            if segment.depth < GROUP_DEPTH && Segment::<K, S>::bytes_of(slots) > SPLIT_BYTES {
+                self.split(at);
+            } else {
+                self.slots += slots - segment.slots();
+                segment.resize(slots);
+            }
+        }
+    }
+
+    /// Splits the segment in two by the next bit of the hash.
+    fn split(&mut self, at: usize) {
+        let depth = self.segments[at].depth;
+        if 1 << depth == self.directory.len() {
+            self.directory = self.directory.iter().flat_map(|&at| [at, at]).collect();
+            self.shift -= 1;
+        }
+        let segment = &mut self.segments[at];
+        let bit = 1 << (u64::BITS - 1 - depth);
+        self.slots -= segment.slots();
+        let upper = segment.take_out(depth + 1, |hash| hash & bit != 0);
+        segment.depth = depth + 1;
+        self.slots += upper.slots() + segment.slots();
+        let index = u16::try_from(self.segments.len()).expect("one segment per key group at most");
+        let places = self.directory.iter().filter(|&&of| usize::from(of) == at).count();
+        let upper_half = self.directory.iter_mut().filter(|of| usize::from(**of) == at);
+        upper_half.skip(places / 2).for_each(|of| *of = index);
+        self.segments.push(upper);
+    }
+}
+
+/// A group of at most this many bytes is copied into a shared segment when it is installed.
+const COPY_BYTES: usize = SPLIT_BYTES / 8;
+
+#[inline]
+fn non_zero(hash: u64) -> NonZeroU64 {
+    NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN)
+}
+
+impl<K: Key, S> Default for KeyedStore<K, S> {
+    fn default() -> Self {
+        KeyedStore::new()
+    }
+}
+
+impl<K, S> std::fmt::Debug for KeyedStore<K, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("KeyedStore");
+        debug.field("len", &self.len).field("segments", &self.segments.len()).finish()
+    }
+}
