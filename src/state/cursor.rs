@@ -6,14 +6,14 @@
 //! comes between two steps, an entry that is there all the time is met exactly once; one that
 //! comes in behind the walk is not met, one that comes in ahead of it may be.
 //!
-//! One exception: of two keys whose 64 bits of hash are the same, the second may be missed if the
-//! first was met and then removed by other means than the walk.
+//! One exception: of distinct keys whose 64 bits of hash are all the same, one may be missed or met
+//! twice if the store changes between two steps that meet them.
 
 use std::ops::Range;
 
 use crate::record::Key;
 use crate::routing::KEY_GROUPS;
-use crate::state::segment::order;
+use crate::state::segment::{Place, order};
 use crate::state::table::KeyedStore;
 
 /// Where a walk stands. A new one stands before the first entry.
@@ -31,8 +31,8 @@ pub struct Cursor {
     met: usize,
 }
 
-/// About so many slots are looked through at a time.
-const SLOTS_AT_A_TIME: usize = 512;
+/// About so many buckets are looked through at a time.
+const BUCKETS_AT_A_TIME: usize = 128;
 
 impl Cursor {
     /// A walk that has not begun.
@@ -52,29 +52,29 @@ impl Cursor {
 impl<K: Key, S> KeyedStore<K, S> {
     /// Steps on and returns hash, key and state of the entry met; `None` at the end of the walk.
     pub fn walk(&mut self, cursor: &mut Cursor) -> Option<(u64, &K, &mut S)> {
-        let (at, index) = self.step(cursor)?;
+        let (at, place) = self.step(cursor)?;
         cursor.met += 1;
         cursor.pass_hash();
-        let entry = self.segment_mut(at).entry_mut(index);
+        let entry = self.segment_mut(at).entry_mut(place);
         Some((entry.hash.get(), &entry.key, &mut entry.state))
     }
 
     /// Steps on and takes the entry met out of the store; `None` at the end of the walk.
     pub fn drain_next(&mut self, cursor: &mut Cursor) -> Option<(u64, K, S)> {
-        let (at, index) = self.step(cursor)?;
+        let (at, place) = self.step(cursor)?;
         let hash = cursor.hashes[cursor.position];
         cursor.pass_hash();
-        let (key, state) = self.remove_at(at, index);
+        let (key, state) = self.remove_at(at, place);
         Some((hash, key, state))
     }
 
-    /// Segment and slot of the next entry.
-    fn step(&self, cursor: &mut Cursor) -> Option<(usize, usize)> {
+    /// Segment and place of the next entry.
+    fn step(&self, cursor: &mut Cursor) -> Option<(usize, Place)> {
         loop {
             while let Some(&hash) = cursor.hashes.get(cursor.position) {
                 let at = self.segment_of(hash);
-                if let Some(index) = self.segment(at).find_nth(hash, cursor.met) {
-                    return Some((at, index));
+                if let Some(place) = self.segment(at).find_nth(hash, cursor.met) {
+                    return Some((at, place));
                 }
                 cursor.pass_hash();
             }
@@ -97,8 +97,8 @@ impl<K: Key, S> KeyedStore<K, S> {
                 0
             }
         };
-        let slots = self.segments_in(cursor.scope.clone()).map(|at| self.segment(at).slots());
-        let parts = slots.max().unwrap_or(0).div_ceil(SLOTS_AT_A_TIME).max(1) as u64;
+        let buckets = self.segments_in(cursor.scope.clone()).map(|at| self.segment(at).buckets());
+        let parts = buckets.max().unwrap_or(0).div_ceil(BUCKETS_AT_A_TIME).max(1) as u64;
         let last = first.saturating_add(u64::MAX / parts);
         for at in self.segments_in(cursor.scope.clone()) {
             self.segment(at).hashes_in(first..=last, &mut cursor.hashes);

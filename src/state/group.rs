@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use crate::record::Key;
-use crate::routing::key_group;
+use crate::routing::{KEY_GROUPS, key_group};
 use crate::state::segment::{Entry, Segment};
 
 /// Everything a store holds for one key group, outside any store.
@@ -38,7 +38,7 @@ impl<K, S> Group<K, S> {
 
     /// Bytes it has allocated, without what keys and states own on the heap.
     pub fn bytes(&self) -> usize {
-        Segment::<K, S>::bytes_of(self.segment.slots())
+        Segment::<K, S>::bytes_of(self.segment.buckets())
     }
 
     /// Hash, key and state of everything in it, in no particular order.
@@ -53,13 +53,12 @@ impl<K: Key, S> Group<K, S> {
     /// # Panics
     /// If a hash is 0 or not of this group, or a key comes twice.
     pub fn build(index: usize, entries: impl ExactSizeIterator<Item = (u64, K, S)>) -> Self {
-        let mut segment = Segment::of_group(entries.len());
+        let mut segment = Segment::with_room_for(entries.len(), KEY_GROUPS.trailing_zeros());
         for (hash, key, state) in entries {
             assert_eq!(key_group(hash), index, "hash {hash:#018x} is not of key group {index}");
             let hash = NonZeroU64::new(hash).expect("a carried hash is never 0");
-            let vacant = segment.find(hash.get(), &key).err();
-            let vacant = vacant.unwrap_or_else(|| panic!("key {key:?} comes twice"));
-            segment.place_at(vacant, Entry { hash, key, state });
+            assert!(segment.find(hash.get(), &key).is_none(), "key {key:?} comes twice");
+            segment.put(Entry { hash, key, state });
         }
         Group { index, segment }
     }

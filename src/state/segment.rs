@@ -1,14 +1,18 @@
-//! One open-addressing table: a run of slots, probed linearly.
+//! One open-addressing table: a run of buckets of four slots, probed linearly.
 //!
-//! The home of an entry is its *order* (the hash without the key group's bits) scaled to the
-//! number of slots, so any number of slots will do, and homes ascend with the order: growing and
-//! walking go through memory in one direction, and a range of orders lies in a range of slots.
-//! The key group's bits are left out because some partitioners use few groups.
+//! The home bucket of an entry is its *order* (the hash without the key group's bits) scaled to
+//! the number of buckets, so any number of buckets will do, and homes ascend with the order:
+//! growing and walking go through memory in one direction, and a range of orders lies in a range
+//! of buckets. The key group's bits are left out because some partitioners use few groups.
+//!
+//! Invariant: every bucket between an entry's home and the bucket it lies in is full.
 
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 
 use crate::record::Key;
 use crate::routing::KEY_GROUPS;
+use crate::state::prefetch::prefetch;
 
 /// What lies in a slot. The hash is never 0, so an empty slot needs no flag of its own.
 pub(super) struct Entry<K, S> {
@@ -19,15 +23,57 @@ pub(super) struct Entry<K, S> {
 
 type Slot<K, S> = Option<Entry<K, S>>;
 
+const SLOTS: usize = 4;
+
+/// Slots that are compared together, without a branch between them. Begins a cache line, and is
+/// two of them for a u64 key with 16 bytes of state.
+#[repr(align(64))]
+struct Bucket<K, S>([Slot<K, S>; SLOTS]);
+
+impl<K, S> Bucket<K, S> {
+    const EMPTY: Self = Bucket([const { None }; SLOTS]);
+
+    #[inline]
+    fn hash(&self, slot: usize) -> u64 {
+        self.0[slot].as_ref().map_or(0, |entry| entry.hash.get())
+    }
+
+    /// The first slot with this hash (0: the first empty one), or `SLOTS`. Looks at all slots at
+    /// once: which of them it is cannot be predicted, that it is one of them can.
+    #[inline]
+    fn position(&self, hash: u64) -> usize {
+        let equal = |slot: usize| u32::from(self.hash(slot) == hash) << slot;
+        let found = equal(0) | equal(1) | equal(2) | equal(3) | 1 << SLOTS;
+        found.trailing_zeros() as usize
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.iter().all(Option::is_some)
+    }
+}
+
+/// Where an entry lies in its segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    bucket: usize,
+    slot: usize,
+}
+
 /// A table of its own, for one key group or for some neighbouring ones.
 pub(super) struct Segment<K, S> {
-    slots: Box<[Slot<K, S>]>,
+    buckets: Box<[Bucket<K, S>]>,
     len: usize,
     /// How many top bits of the hash all its entries share.
     pub(super) depth: u32,
 }
 
-const SLOTS_MIN: usize = 8;
+/// At most four fifths of the slots hold an entry, so that a probe always meets an empty one.
+const fn room_in(buckets: usize) -> usize {
+    buckets * SLOTS * 4 / 5
+}
+
+/// From this size on a segment grows by half and no longer doubles.
+const STEP_BYTES: usize = 32 << 10;
 
 /// The hash as the walk sorts it within a segment.
 #[inline]
@@ -38,140 +84,133 @@ pub(super) const fn order(hash: u64) -> u64 {
 impl<K, S> Segment<K, S> {
     /// A segment without entries that has not allocated.
     pub(super) fn new(depth: u32) -> Self {
-        Segment { slots: Box::default(), len: 0, depth }
-    }
-
-    /// A segment for one key group that takes `entries` without growing.
-    pub(super) fn of_group(entries: usize) -> Self {
-        Self::with_room_for(entries, KEY_GROUPS.trailing_zeros())
+        Segment { buckets: Box::default(), len: 0, depth }
     }
 
     /// A segment that takes `entries` without growing.
     pub(super) fn with_room_for(entries: usize, depth: u32) -> Self {
-        Self::with_slots(Self::slots_for(entries), depth)
+        let buckets = (entries * 5).div_ceil(4 * SLOTS);
+        debug_assert!(room_in(buckets) >= entries);
+        Self::with_buckets(buckets, depth)
     }
 
-    fn with_slots(slots: usize, depth: u32) -> Self {
-        Segment { slots: (0..slots).map(|_| None).collect(), len: 0, depth }
+    fn with_buckets(buckets: usize, depth: u32) -> Self {
+        Segment { buckets: (0..buckets).map(|_| Bucket::EMPTY).collect(), len: 0, depth }
     }
 
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn slots(&self) -> usize {
-        self.slots.len()
+    pub(super) fn buckets(&self) -> usize {
+        self.buckets.len()
     }
 
-    pub(super) fn bytes_of(slots: usize) -> usize {
-        slots * size_of::<Slot<K, S>>()
+    pub(super) fn bytes_of(buckets: usize) -> usize {
+        buckets * size_of::<Bucket<K, S>>()
     }
 
-    /// The most entries in so many slots. Below 1, so that a probe always meets an empty slot.
-    #[inline]
-    fn room_in(slots: usize) -> usize {
-        slots - slots / LOAD_GAP
-    }
-
-    fn slots_for(entries: usize) -> usize {
-        match entries {
-            0 => 0,
-            _ => (entries + entries / (LOAD_GAP - 1) + 1).next_multiple_of(SLOTS_MIN),
-        }
-    }
-
-    /// How many slots it will have after it has grown once more.
-    pub(super) fn slots_next(&self) -> usize {
-        let now = self.slots.len();
-        let step = if Self::bytes_of(now) < STEP_BYTES { now } else { now / 2 };
-        (now + step).next_multiple_of(SLOTS_MIN).max(SLOTS_MIN)
+    /// How many buckets it will have after it has grown once more.
+    pub(super) fn buckets_next(&self) -> usize {
+        let now = self.buckets.len();
+        if Self::bytes_of(now) < STEP_BYTES { (2 * now).max(2) } else { now + now / 2 }
     }
 
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.len >= Self::room_in(self.slots.len())
+        self.len >= room_in(self.buckets.len())
     }
 
-    /// The slot at which the probe for `hash` starts; 0 in a segment without slots.
+    /// The bucket at which the probe for a hash of this order starts.
     #[inline]
-    pub(super) fn home(&self, order: u64) -> usize {
-        ((u128::from(order) * self.slots.len() as u128) >> 64) as usize
-    }
-
-    /// The slot at this index, if there is one.
-    #[inline]
-    pub(super) fn slot(&self, index: usize) -> Option<&Slot<K, S>> {
-        self.slots.get(index)
+    fn home(&self, order: u64) -> usize {
+        ((u128::from(order) * self.buckets.len() as u128) >> 64) as usize
     }
 
     #[inline]
-    pub(super) fn next(&self, index: usize) -> usize {
-        if index + 1 < self.slots.len() { index + 1 } else { 0 }
+    fn next(&self, bucket: usize) -> usize {
+        if bucket + 1 < self.buckets.len() { bucket + 1 } else { 0 }
+    }
+
+    /// Asks for the home bucket of `hash`.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(bucket) = self.buckets.get(self.home(order(hash))) {
+            prefetch(&bucket.0[0]);
+            prefetch(&bucket.0[SLOTS / 2]);
+        }
     }
 
     #[inline]
-    pub(super) fn entry_mut(&mut self, index: usize) -> &mut Entry<K, S> {
-        self.slots[index].as_mut().expect("a found slot holds an entry")
+    pub(super) fn entry(&self, at: Place) -> &Entry<K, S> {
+        self.buckets[at.bucket].0[at.slot].as_ref().expect("a place that was found is taken")
+    }
+
+    #[inline]
+    pub(super) fn entry_mut(&mut self, at: Place) -> &mut Entry<K, S> {
+        self.buckets[at.bucket].0[at.slot].as_mut().expect("a place that was found is taken")
     }
 
     /// Puts an entry that is not there yet into the first empty slot from its home on. There must
-    /// be one.
-    pub(super) fn place(&mut self, entry: Entry<K, S>) -> usize {
-        let mut index = self.home(order(entry.hash.get()));
-        while self.slots[index].is_some() {
-            index = self.next(index);
-        }
-        self.place_at(index, entry);
-        index
-    }
-
-    /// Puts an entry into the empty slot at which its probe ended.
-    #[inline]
-    pub(super) fn place_at(&mut self, index: usize, entry: Entry<K, S>) {
-        debug_assert!(self.slots[index].is_none() && self.len + 1 < self.slots.len());
-        self.slots[index] = Some(entry);
-        self.len += 1;
-    }
-
-    /// Moves all entries into `slots` slots.
-    pub(super) fn resize(&mut self, slots: usize) {
-        let depth = self.depth;
-        let old = std::mem::replace(self, Self::with_slots(slots, depth));
-        old.into_entries().for_each(|entry| {
-            self.place(entry);
-        });
-    }
-
-    /// Takes the entry out and closes the gap: entries behind it move up as long as that brings
-    /// them no further than their home (Knuth, volume 3, 6.4, algorithm R).
-    pub(super) fn remove(&mut self, index: usize) -> Entry<K, S> {
-        let removed = self.slots[index].take().expect("a found slot holds an entry");
-        self.len -= 1;
-        let mut gap = index;
-        let mut index = self.next(index);
-        while let Some(entry) = &self.slots[index] {
-            let home = self.home(order(entry.hash.get()));
-            let between =
-                if gap < index { gap < home && home <= index } else { gap < home || home <= index };
-            if !between {
-                self.slots[gap] = self.slots[index].take();
-                gap = index;
+    /// be room.
+    pub(super) fn put(&mut self, entry: Entry<K, S>) -> Place {
+        debug_assert!(!self.is_full());
+        let mut bucket = self.home(order(entry.hash.get()));
+        loop {
+            let slot = self.buckets[bucket].position(0);
+            if slot < SLOTS {
+                self.buckets[bucket].0[slot] = Some(entry);
+                self.len += 1;
+                return Place { bucket, slot };
             }
-            index = self.next(index);
+            bucket = self.next(bucket);
         }
-        removed
     }
 
-    /// All entries, those of one home in the order of their probes: what wrapped around to the
-    /// front comes last.
-    pub(super) fn into_entries(mut self) -> impl Iterator<Item = Entry<K, S>> {
-        let wrapped = self.slots.iter().position(Option::is_none).unwrap_or(0);
-        let front: Vec<_> = self.slots[..wrapped].iter_mut().map(Option::take).collect();
-        self.slots.into_vec().into_iter().chain(front).flatten()
+    /// Moves all entries into `buckets` buckets.
+    pub(super) fn resize(&mut self, buckets: usize) {
+        let empty = Self::with_buckets(buckets, self.depth);
+        for entry in std::mem::replace(self, empty).into_entries() {
+            self.put(entry);
+        }
+    }
+
+    /// Takes the entry out and closes the gap, so that the invariant holds again: an entry that
+    /// could not lie in the gap's bucket when it came moves up, and leaves a gap of its own
+    /// (Knuth, volume 3, 6.4, algorithm R, by buckets).
+    pub(super) fn remove(&mut self, at: Place) -> Entry<K, S> {
+        let mut was_full = self.buckets[at.bucket].is_full();
+        let removed = self.buckets[at.bucket].0[at.slot].take();
+        self.len -= 1;
+        let mut gap = at;
+        let mut bucket = at.bucket;
+        while was_full {
+            bucket = self.next(bucket);
+            was_full = self.buckets[bucket].is_full();
+            let passed = |slot: &usize| self.passed(gap.bucket, bucket, *slot);
+            if let Some(slot) = (0..SLOTS).find(passed) {
+                let moved = self.buckets[bucket].0[slot].take();
+                self.buckets[gap.bucket].0[gap.slot] = moved;
+                gap = Place { bucket, slot };
+            }
+        }
+        removed.expect("a place that was found is taken")
+    }
+
+    /// Whether the entry in this slot came by bucket `gap` on the way from its home.
+    fn passed(&self, gap: usize, bucket: usize, slot: usize) -> bool {
+        let Some(entry) = &self.buckets[bucket].0[slot] else { return false };
+        let home = self.home(order(entry.hash.get()));
+        if gap < bucket { home <= gap || bucket < home } else { bucket < home && home <= gap }
+    }
+
+    /// All entries, in the order of their homes but for those that wrapped around.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = Entry<K, S>> {
+        self.buckets.into_vec().into_iter().flat_map(|bucket| bucket.0.into_iter().flatten())
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry<K, S>> {
-        self.slots.iter().flatten()
+        self.buckets.iter().flat_map(|bucket| bucket.0.iter().flatten())
     }
 
     /// Takes out the entries that `belongs` names, into a segment of `depth`. Both get room for
@@ -183,66 +222,78 @@ impl<K, S> Segment<K, S> {
         let stay = Self::with_room_for(rest + rest / 2, self.depth);
         for entry in std::mem::replace(self, stay).into_entries() {
             let to = if belongs(entry.hash.get()) { &mut taken } else { &mut *self };
-            to.place(entry);
+            to.put(entry);
         }
         taken
     }
 
-    /// The index of the entry with this hash that comes `nth` in probe order.
-    pub(super) fn find_nth(&self, hash: u64, nth: usize) -> Option<usize> {
-        let mut index = self.home(order(hash));
+    /// The entry with this hash that comes `nth` in the order of the probe.
+    pub(super) fn find_nth(&self, hash: u64, nth: usize) -> Option<Place> {
+        let mut bucket = self.home(order(hash));
         let mut left = nth;
-        while let Some(entry) = self.slots.get(index)?.as_ref() {
-            match left.checked_sub(usize::from(entry.hash.get() == hash)) {
-                Some(fewer) => left = fewer,
-                None => return Some(index),
+        for _ in 0..self.buckets.len() {
+            for slot in (0..SLOTS).filter(|slot| self.buckets[bucket].hash(*slot) == hash) {
+                if left == 0 {
+                    return Some(Place { bucket, slot });
+                }
+                left -= 1;
             }
-            index = self.next(index);
+            if !self.buckets[bucket].is_full() {
+                return None;
+            }
+            bucket = self.next(bucket);
         }
         None
     }
 
     /// Appends the hashes of all entries whose order lies in `orders`, which is not empty.
-    pub(super) fn hashes_in(&self, orders: std::ops::RangeInclusive<u64>, into: &mut Vec<u64>) {
-        if self.len == 0 {
-            return;
-        }
-        let (first, last) = (self.home(*orders.start()), self.home(*orders.end()));
-        let mut index = first;
-        for visited in 0..self.slots.len() {
-            match &self.slots[index] {
-                Some(entry) if orders.contains(&order(entry.hash.get())) => {
-                    into.push(entry.hash.get());
-                }
-                None if visited >= last - first => return,
-                _ => {}
+    pub(super) fn hashes_in(&self, orders: RangeInclusive<u64>, into: &mut Vec<u64>) {
+        let mut bucket = self.home(*orders.start());
+        let homes = self.home(*orders.end()) - bucket + 1;
+        for visited in 1..=self.buckets.len() {
+            let hashes = self.buckets[bucket].0.iter().flatten().map(|entry| entry.hash.get());
+            into.extend(hashes.filter(|hash| orders.contains(&order(*hash))));
+            if visited >= homes && !self.buckets[bucket].is_full() {
+                return;
             }
-            index = self.next(index);
+            bucket = self.next(bucket);
         }
     }
 }
 
 impl<K: Key, S> Segment<K, S> {
-    /// The slot that holds `key`, or where the probe for it ended: an empty slot, or no slot in a
-    /// segment that has none.
+    /// Where `key` lies, if it is here.
     #[inline]
-    pub(super) fn find(&self, hash: u64, key: &K) -> Result<usize, usize> {
-        let mut index = self.home(order(hash));
+    pub(super) fn find(&self, hash: u64, key: &K) -> Option<Place> {
+        let home = self.home(order(hash));
+        let bucket = self.buckets.get(home)?;
+        let slot = bucket.position(hash);
+        if slot < SLOTS && bucket.0[slot].as_ref().is_some_and(|entry| entry.key == *key) {
+            return Some(Place { bucket: home, slot });
+        }
+        if slot == SLOTS && !bucket.is_full() {
+            return None;
+        }
+        self.find_beyond(home, hash, key)
+    }
+
+    /// Goes on where the home bucket is full, or holds another key with the same hash.
+    #[inline(never)]
+    fn find_beyond(&self, home: usize, hash: u64, key: &K) -> Option<Place> {
+        let mut bucket = home;
         loop {
-            match self.slots.get(index) {
-                Some(Some(entry)) if entry.hash.get() == hash && entry.key == *key => {
-                    return Ok(index);
+            for (slot, entry) in self.buckets[bucket].0.iter().enumerate() {
+                match entry {
+                    Some(entry) if entry.hash.get() == hash && entry.key == *key => {
+                        return Some(Place { bucket, slot });
+                    }
+                    _ => {}
                 }
-                Some(Some(_)) => index += 1,
-                Some(None) => return Err(index),
-                None if self.slots.is_empty() => return Err(0),
-                None => index = 0,
             }
+            if !self.buckets[bucket].is_full() {
+                return None;
+            }
+            bucket = self.next(bucket);
         }
     }
 }
-
-/// One slot in so many stays empty.
-const LOAD_GAP: usize = 5;
-/// From this size on a segment grows by half and no longer doubles.
-const STEP_BYTES: usize = 32 << 10;

@@ -5,8 +5,7 @@ use std::num::NonZeroU64;
 use crate::record::Key;
 use crate::routing::{KEY_GROUPS, key_group};
 use crate::state::group::Group;
-use crate::state::prefetch::prefetch;
-use crate::state::segment::{Entry, Segment, order};
+use crate::state::segment::{Entry, Place, Segment};
 
 /// State by key, addressed by the hash that records carry. The folder's README says how it lies
 /// in memory and why.
@@ -31,7 +30,7 @@ pub struct KeyedStore<K, S> {
     shift: u32,
     segments: Vec<Segment<K, S>>,
     len: usize,
-    slots: usize,
+    buckets: usize,
 }
 
 const GROUP_DEPTH: u32 = KEY_GROUPS.trailing_zeros();
@@ -47,7 +46,7 @@ impl<K: Key, S> KeyedStore<K, S> {
             shift: u64::BITS - 1,
             segments: vec![Segment::new(0)],
             len: 0,
-            slots: 0,
+            buckets: 0,
         }
     }
 
@@ -63,19 +62,16 @@ impl<K: Key, S> KeyedStore<K, S> {
 
     /// Bytes it has allocated, without what keys and states own on the heap.
     pub fn bytes(&self) -> usize {
-        Segment::<K, S>::bytes_of(self.slots)
+        Segment::<K, S>::bytes_of(self.buckets)
             + self.directory.capacity() * size_of::<u16>()
             + self.segments.capacity() * size_of::<Segment<K, S>>()
     }
 
-    /// Asks for the cache line that a look-up of `hash` reads first. Pays some tens of records
+    /// Asks for the cache lines that a look-up of `hash` reads first. Pays some tens of records
     /// before the look-up, and once the store is larger than the inner caches.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        let segment = &self.segments[self.segment_of(hash)];
-        if let Some(slot) = segment.slot(segment.home(order(hash))) {
-            prefetch(slot);
-        }
+        self.segments[self.segment_of(hash)].prefetch(hash);
     }
 
     /// The state of `key`, if there is one.
@@ -83,8 +79,8 @@ impl<K: Key, S> KeyedStore<K, S> {
     pub fn get(&self, hash: u64, key: &K) -> Option<&S> {
         let hash = non_zero(hash).get();
         let segment = &self.segments[self.segment_of(hash)];
-        let index = segment.find(hash, key).ok()?;
-        segment.slot(index)?.as_ref().map(|entry| &entry.state)
+        let place = segment.find(hash, key)?;
+        Some(&segment.entry(place).state)
     }
 
     /// The state of `key`, if there is one.
@@ -93,8 +89,8 @@ impl<K: Key, S> KeyedStore<K, S> {
         let hash = non_zero(hash).get();
         let at = self.segment_of(hash);
         let segment = &mut self.segments[at];
-        let index = segment.find(hash, key).ok()?;
-        Some(&mut segment.entry_mut(index).state)
+        let place = segment.find(hash, key)?;
+        Some(&mut segment.entry_mut(place).state)
     }
 
     /// The state of `key`, the default one if it had none.
@@ -114,11 +110,11 @@ impl<K: Key, S> KeyedStore<K, S> {
     {
         let hash = non_zero(hash);
         let at = self.segment_of(hash.get());
-        let (at, index) = match self.segments[at].find(hash.get(), &key) {
-            Ok(index) => (at, index),
-            Err(index) => self.insert_new(at, index, Entry { hash, key, state: S::default() }),
+        let (at, place) = match self.segments[at].find(hash.get(), &key) {
+            Some(place) => (at, place),
+            None => self.insert_new(at, Entry { hash, key, state: S::default() }),
         };
-        let entry = self.segments[at].entry_mut(index);
+        let entry = self.segments[at].entry_mut(place);
         (&entry.key, &mut entry.state)
     }
 
@@ -126,12 +122,12 @@ impl<K: Key, S> KeyedStore<K, S> {
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<(K, S)> {
         let hash = non_zero(hash).get();
         let at = self.segment_of(hash);
-        let index = self.segments[at].find(hash, key).ok()?;
-        Some(self.remove_at(at, index))
+        let place = self.segments[at].find(hash, key)?;
+        Some(self.remove_at(at, place))
     }
 
-    pub(super) fn remove_at(&mut self, at: usize, index: usize) -> (K, S) {
-        let entry = self.segments[at].remove(index);
+    pub(super) fn remove_at(&mut self, at: usize, place: Place) -> (K, S) {
+        let entry = self.segments[at].remove(place);
         self.len -= 1;
         (entry.key, entry.state)
     }
@@ -150,13 +146,13 @@ impl<K: Key, S> KeyedStore<K, S> {
     pub fn take_group(&mut self, group: usize) -> Group<K, S> {
         let at = self.segment_of_group(group);
         let segment = &mut self.segments[at];
-        self.slots -= segment.slots();
+        self.buckets -= segment.buckets();
         let taken = if segment.depth == GROUP_DEPTH {
             std::mem::replace(segment, Segment::new(GROUP_DEPTH))
         } else {
             segment.take_out(GROUP_DEPTH, |hash| key_group(hash) == group)
         };
-        self.slots += segment.slots();
+        self.buckets += segment.buckets();
         self.len -= taken.len();
         Group::from_segment(group, taken)
     }
@@ -170,13 +166,11 @@ impl<K: Key, S> KeyedStore<K, S> {
         let held = self.group_len(index);
         assert_eq!(held, 0, "key group {index} is installed over {held} keys of its own");
         let mut at = self.segment_of_group(index);
-        if Segment::<K, S>::bytes_of(segment.slots()) <= COPY_BYTES
+        if Segment::<K, S>::bytes_of(segment.buckets()) <= COPY_BYTES
             && self.segments[at].depth < GROUP_DEPTH
         {
             for entry in segment.into_entries() {
-                let at = self.segment_of(entry.hash.get());
-                let (_, vacant) = self.vacancy(at, &entry);
-                self.insert_new(at, vacant, entry);
+                self.insert_new(self.segment_of(entry.hash.get()), entry);
             }
             return;
         }
@@ -184,7 +178,7 @@ impl<K: Key, S> KeyedStore<K, S> {
             self.split(at);
             at = self.segment_of_group(index);
         }
-        self.slots = self.slots - self.segments[at].slots() + segment.slots();
+        self.buckets = self.buckets - self.segments[at].buckets() + segment.buckets();
         self.len += segment.len();
         self.segments[at] = segment;
     }
@@ -207,24 +201,15 @@ impl<K: Key, S> KeyedStore<K, S> {
         &mut self.segments[at]
     }
 
-    fn vacancy(&self, at: usize, entry: &Entry<K, S>) -> (usize, usize) {
-        match self.segments[at].find(entry.hash.get(), &entry.key) {
-            Ok(_) => unreachable!("the group was asserted to be empty"),
-            Err(vacant) => (at, vacant),
-        }
-    }
-
-    /// Puts a new entry in, at the slot where its probe ended if there is room for one more.
-    /// Out of line, so that an update stays short.
+    /// Puts an entry in that is not there yet. Out of line, so that an update stays short.
     #[inline(never)]
-    fn insert_new(&mut self, at: usize, vacant: usize, entry: Entry<K, S>) -> (usize, usize) {
+    fn insert_new(&mut self, at: usize, entry: Entry<K, S>) -> (usize, Place) {
         self.len += 1;
-        if !self.segments[at].is_full() {
-            self.segments[at].place_at(vacant, entry);
-            return (at, vacant);
-        }
-        let at = self.make_room(entry.hash.get());
-        (at, self.segments[at].place(entry))
+        let at = match self.segments[at].is_full() {
+            true => self.make_room(entry.hash.get()),
+            false => at,
+        };
+        (at, self.segments[at].put(entry))
     }
 
     /// Grows or splits the segment of `hash` until it has room for one more entry.
@@ -236,12 +221,12 @@ impl<K: Key, S> KeyedStore<K, S> {
             if !segment.is_full() {
                 return at;
             }
-            let slots = segment.slots_next();
-            if segment.depth < GROUP_DEPTH && Segment::<K, S>::bytes_of(slots) > SPLIT_BYTES {
+            let buckets = segment.buckets_next();
+            if segment.depth < GROUP_DEPTH && Segment::<K, S>::bytes_of(buckets) > SPLIT_BYTES {
                 self.split(at);
             } else {
-                self.slots += slots - segment.slots();
-                segment.resize(slots);
+                self.buckets += buckets - segment.buckets();
+                segment.resize(buckets);
             }
         }
     }
@@ -255,10 +240,10 @@ impl<K: Key, S> KeyedStore<K, S> {
         }
         let segment = &mut self.segments[at];
         let bit = 1 << (u64::BITS - 1 - depth);
-        self.slots -= segment.slots();
+        self.buckets -= segment.buckets();
         let upper = segment.take_out(depth + 1, |hash| hash & bit != 0);
         segment.depth = depth + 1;
-        self.slots += upper.slots() + segment.slots();
+        self.buckets += upper.buckets() + segment.buckets();
         let index = u16::try_from(self.segments.len()).expect("one segment per key group at most");
         let places = self.directory.iter().filter(|&&of| usize::from(of) == at).count();
         let upper_half = self.directory.iter_mut().filter(|of| usize::from(**of) == at);

@@ -42,7 +42,7 @@ struct Rig<K, S> {
     away: Option<Group<K, S>>,
     make: fn(u32) -> K,
     hash: fn(&K) -> u64,
-    /// A removal may hide a key with the same hash from the walk.
+    /// Then a walk is not gone on with after a change.
     hashes_collide: bool,
 }
 
@@ -103,6 +103,10 @@ impl<K: Key, S: Tally> Rig<K, S> {
     }
 
     fn step(&mut self, step: &Step) {
+        if self.hashes_collide {
+            self.due.clear();
+            self.begin_walk();
+        }
         match *step {
             Step::Add(first, run) => (first..first + run).for_each(|n| self.add(n)),
             Step::Remove(n) => {
@@ -115,10 +119,6 @@ impl<K: Key, S: Tally> Rig<K, S> {
                 assert_eq!(removed.is_some(), expected.is_some(), "remove {key:?}");
                 assert!(removed.is_none_or(|(k, s)| k == key && s.matches(expected.unwrap())));
                 self.forget(&key);
-                if self.hashes_collide {
-                    self.due.clear();
-                    self.begin_walk();
-                }
             }
             Step::Get(n) => {
                 let key = (self.make)(n);
