@@ -1,5 +1,6 @@
 //! How records enter and leave a job: what a connector implements.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -57,6 +58,12 @@ pub trait SourceConnector: Send + 'static {
     /// Whatever would make [`open`](Self::open) fail for sure.
     fn check(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// The handle that feeds it from outside, and the name to ask for it by; for sources that are
+    /// fed. Called once, when the stream begins.
+    fn input(&self) -> Option<(String, Box<dyn Any + Send + Sync>)> {
+        None
     }
 
     /// Opens the share of one partition. Called once per partition and run.
@@ -124,4 +131,23 @@ pub struct TaskContext {
     pub waker: Wake,
     /// Counts the job's dead letters that go to no output.
     pub dead_letters: Arc<AtomicU64>,
+    /// Monotonic nanoseconds at the start of the job.
+    pub now: Nanos,
+    /// Records that an operator may make of one record.
+    pub max_outputs_per_record: u64,
+}
+
+impl TaskContext {
+    /// The context of one of `partitions` partitions, `waker` being its own; everything else as a
+    /// job has it by default.
+    pub fn new(partition: usize, partitions: usize, waker: Wake) -> TaskContext {
+        TaskContext {
+            partition,
+            partitions,
+            waker,
+            dead_letters: Arc::default(),
+            now: 0,
+            max_outputs_per_record: u64::MAX,
+        }
+    }
 }

@@ -23,13 +23,26 @@ pub struct Gate<T, P = Never> {
     live: usize,
     /// The lane whose buffer the task holds.
     in_hand: Option<usize>,
+    /// Lanes of each edge; the lanes of one edge lie together.
+    lanes_per_edge: usize,
 }
 
 impl<T, P> Gate<T, P> {
-    /// A gate over `lanes`, in any order.
+    /// A gate over the lanes of one edge, in any order.
     pub fn new(lanes: Vec<LaneReceiver<T, P>>) -> Self {
-        let live = lanes.len();
-        Gate { lanes: lanes.into_iter().map(Some).collect(), next: 0, live, in_hand: None }
+        Gate::over(vec![lanes])
+    }
+
+    /// A gate over several edges, each with equally many lanes.
+    pub fn over(edges: Vec<Vec<LaneReceiver<T, P>>>) -> Self {
+        let lanes_per_edge = edges.first().map_or(1, Vec::len);
+        let lanes: Vec<_> = edges.into_iter().flatten().map(Some).collect();
+        Gate { next: 0, live: lanes.len(), lanes, in_hand: None, lanes_per_edge }
+    }
+
+    /// Index of the edge that the batch in hand came over.
+    pub fn edge_in_hand(&self) -> usize {
+        self.in_hand.unwrap_or(0) / self.lanes_per_edge
     }
 
     /// Puts the next batch into `batch`, whose old buffer (empty by now) goes home.

@@ -25,8 +25,13 @@ impl EdgeConfig {
     /// Chosen by size: about 16 KiB, but 64 to 1,024 records, so that eight batches of a lane stay
     /// in a core's second-level cache.
     pub fn batch_records_for<T>(&self) -> usize {
+        self.batch_records_of(size_of::<T>())
+    }
+
+    /// Records in a full batch of records of `record_bytes`.
+    pub fn batch_records_of(&self, record_bytes: usize) -> usize {
         self.batch_records
-            .unwrap_or_else(|| (AUTO_BATCH_BYTES / size_of::<T>().max(1)).clamp(64, 1_024))
+            .unwrap_or_else(|| (AUTO_BATCH_BYTES / record_bytes.max(1)).clamp(64, 1_024))
             .max(1)
     }
 }

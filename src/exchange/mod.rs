@@ -2,6 +2,7 @@
 //!
 //! Everything here moves records and knows no operator.
 
+pub mod combine;
 mod gate;
 pub mod lane;
 mod matrix;

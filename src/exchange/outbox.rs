@@ -194,6 +194,11 @@ impl<T, P> Outbox<T, P> {
         true
     }
 
+    /// Index of the target that what waits first is for; 0 if nothing waits.
+    pub fn blocked_target(&self) -> usize {
+        self.overflow.front().map_or(0, |(target, _)| *target)
+    }
+
     /// Records and batches sent since start.
     pub fn sent(&self) -> (u64, u64) {
         (self.records, self.batches)

@@ -1,0 +1,195 @@
+//! Chains: operators fused into one loop by their types.
+
+use crate::dataflow::blame::watched;
+use crate::dataflow::{Collector, Emit, Flow, Meta, Operator, Signal, TaskContext};
+use crate::record::{Batch, Never};
+
+/// A chain of operators from one input to one end. Its type spells its stages, so the compiler
+/// fuses them; only `push_batch` and `signal` are called from outside, once a batch.
+pub trait Chain: Clone + Send + 'static {
+    /// Records that enter.
+    type In: Send + 'static;
+    /// Partial aggregates that enter beside them.
+    type Partial: Send + 'static;
+    /// Records that leave.
+    type Out: Send + 'static;
+
+    /// Prepares this partition's clone. Called once, before anything else.
+    fn open(&mut self, context: &TaskContext);
+
+    /// Works off `batch` from its front. Stops early when `out` closes, and then leaves the rest.
+    fn push_batch<E: Emit<Self::Out>>(
+        &mut self,
+        batch: &mut Batch<Self::In, Self::Partial>,
+        out: &mut E,
+    );
+
+    /// Passes a signal through the stages in turn: what one emits goes before the next one sees
+    /// the signal.
+    fn signal<E: Emit<Self::Out>>(&mut self, signal: Signal, out: &mut E) -> Flow;
+
+    /// Earliest monotonic time at which a stage wants a [`Signal::Clock`], if any does.
+    fn wake_at(&self) -> Option<crate::time::Nanos>;
+
+    /// Appends the names of its operators, in order.
+    fn describe(&self, names: &mut Vec<&'static str>);
+}
+
+/// The empty chain: what enters leaves.
+pub struct Identity<T> {
+    record: std::marker::PhantomData<fn(T)>,
+}
+
+impl<T> Identity<T> {
+    /// The empty chain.
+    pub fn new() -> Self {
+        Identity { record: std::marker::PhantomData }
+    }
+}
+
+impl<T> Default for Identity<T> {
+    fn default() -> Self {
+        Identity::new()
+    }
+}
+
+impl<T> Clone for Identity<T> {
+    fn clone(&self) -> Self {
+        Identity::new()
+    }
+}
+
+impl<T: Send + 'static> Chain for Identity<T> {
+    type In = T;
+    type Partial = Never;
+    type Out = T;
+
+    fn open(&mut self, _: &TaskContext) {}
+
+    #[inline]
+    fn push_batch<E: Emit<T>>(&mut self, batch: &mut Batch<T, Never>, out: &mut E) {
+        feed(&mut batch.records, |record| {
+            out.push(record, Meta::default());
+            out.is_open()
+        });
+    }
+
+    fn signal<E: Emit<T>>(&mut self, _: Signal, _: &mut E) -> Flow {
+        Flow::Done
+    }
+
+    fn wake_at(&self) -> Option<crate::time::Nanos> {
+        None
+    }
+
+    fn describe(&self, _: &mut Vec<&'static str>) {}
+}
+
+/// Feeds `records` to `take` from the front until it answers `false`; the rest stays.
+#[inline]
+pub(crate) fn feed<T>(records: &mut Vec<T>, mut take: impl FnMut(T) -> bool) {
+    let mut drain = records.drain(..);
+    while let Some(record) = drain.next() {
+        if !take(record) {
+            break;
+        }
+    }
+    if drain.len() > 0 {
+        // Rare: it happens once each time a lane fills up.
+        let rest: Vec<T> = drain.collect();
+        *records = rest;
+    }
+}
+
+/// The chain `upstream` with one operator more.
+pub struct Then<C, Op> {
+    upstream: C,
+    op: Op,
+    /// How far the current end signal has come.
+    upstream_ended: bool,
+}
+
+impl<C, Op> Then<C, Op> {
+    /// Puts `op` behind `upstream`.
+    pub fn new(upstream: C, op: Op) -> Self {
+        Then { upstream, op, upstream_ended: false }
+    }
+}
+
+impl<C: Clone, Op: Clone> Clone for Then<C, Op> {
+    fn clone(&self) -> Self {
+        Then::new(self.upstream.clone(), self.op.clone())
+    }
+}
+
+/// Pushes what upstream emits through one operator.
+struct Link<'a, Op, E> {
+    op: &'a mut Op,
+    next: &'a mut E,
+}
+
+impl<I, Op: Operator<I>, E: Emit<Op::Out>> Emit<I> for Link<'_, Op, E> {
+    #[inline(always)]
+    fn push(&mut self, record: I, meta: Meta) {
+        let (op, next) = (&mut *self.op, &mut *self.next);
+        watched(Op::NAME, || op.on_record(record, &mut Collector::new(next, meta)));
+    }
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        self.next.is_open()
+    }
+}
+
+impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
+    type In = C::In;
+    type Partial = C::Partial;
+    type Out = Op::Out;
+
+    fn open(&mut self, context: &TaskContext) {
+        self.upstream.open(context);
+        self.op.open(context);
+    }
+
+    #[inline]
+    fn push_batch<E: Emit<Op::Out>>(&mut self, batch: &mut Batch<C::In, C::Partial>, out: &mut E) {
+        self.upstream.push_batch(batch, &mut Link { op: &mut self.op, next: out });
+    }
+
+    fn signal<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Flow {
+        if !self.upstream_ended {
+            let flow = self.upstream.signal(signal, &mut Link { op: &mut self.op, next: out });
+            if flow == Flow::More || signal != Signal::End {
+                return flow;
+            }
+            self.upstream_ended = true;
+        }
+        let op = &mut self.op;
+        watched(Op::NAME, || op.on_end(&mut Collector::new(out, Meta::default())))
+    }
+
+    fn wake_at(&self) -> Option<crate::time::Nanos> {
+        self.upstream.wake_at()
+    }
+
+    fn describe(&self, names: &mut Vec<&'static str>) {
+        self.upstream.describe(names);
+        names.push(Op::NAME);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn feed_leaves_what_was_not_taken() {
+        let mut records = vec![1, 2, 3, 4];
+        let mut seen = Vec::new();
+        feed(&mut records, |record| {
+            seen.push(record);
+            record < 2
+        });
+        assert_eq!((seen, records), (vec![1, 2], vec![3, 4]));
+    }
+}

@@ -1,0 +1,335 @@
+//! Where a chain's records go: the end of a task that is not keyed.
+
+use crate::dataflow::{Emit, Meta, Sink, StepContext};
+use crate::error::Result;
+use crate::exchange::Outbox;
+use crate::metrics::Blocked;
+use crate::record::{Batch, Either, Never};
+use crate::routing::Partitioner;
+use crate::time::Nanos;
+
+/// The end of a task. The loop calls it once a batch; records reach it through [`Emit`].
+pub trait End<T>: Emit<T> + Send {
+    /// A batch with this intake stamp is about to be worked off.
+    fn begin_slice(&mut self, intake: Nanos, now: Nanos);
+
+    /// The batch, or a part of it, has been worked off.
+    ///
+    /// # Errors
+    /// What a sink reports.
+    fn end_slice(&mut self, step: &mut StepContext<'_>) -> Result<()>;
+
+    /// Tries to get rid of what waits for room; `true` if the end is open.
+    ///
+    /// # Errors
+    /// What a sink reports.
+    fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool>;
+
+    /// Sends what has waited long enough; `true` if something went out.
+    fn settle(&mut self, now: Nanos) -> bool;
+
+    /// Sends everything and says that nothing follows; `false` asks to be called again.
+    ///
+    /// # Errors
+    /// What a sink reports.
+    fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool>;
+
+    /// When [`settle`](Self::settle) has something to do at the latest, if nothing comes in.
+    fn wake_at(&self) -> Option<Nanos>;
+
+    /// Records and batches that went out since start.
+    fn sent(&self) -> (u64, u64);
+
+    /// What it waits for while it is not open.
+    fn blocked(&self) -> Blocked;
+}
+
+/// How a record finds its lane in an outbox.
+pub trait Route<T>: Send {
+    /// What travels beside records on this edge.
+    type Partial: Send;
+
+    /// Puts `record` into the outbox, or keeps it to be folded with others.
+    fn push(&mut self, record: T, outbox: &mut Outbox<T, Self::Partial>);
+
+    /// Puts everything it kept into the outbox; `false` if the outbox closed before all was in.
+    fn empty_into(&mut self, outbox: &mut Outbox<T, Self::Partial>) -> bool {
+        let _ = outbox;
+        true
+    }
+
+    /// Puts what it has kept long enough into the outbox.
+    fn settle(&mut self, outbox: &mut Outbox<T, Self::Partial>, now: Nanos) {
+        let _ = (outbox, now);
+    }
+
+    /// When [`settle`](Self::settle) has something to do at the latest.
+    fn wake_at(&self) -> Option<Nanos> {
+        None
+    }
+}
+
+/// The end of a task that feeds lanes: an outbox and the way to a lane.
+pub struct OutboxEnd<T, R: Route<T>> {
+    outbox: Outbox<T, R::Partial>,
+    route: R,
+    /// Lanes of each of its output edges.
+    lanes_per_edge: usize,
+}
+
+impl<T, R: Route<T>> OutboxEnd<T, R> {
+    /// Feeds the lanes of `outbox`, `edges` output edges of equally many lanes, as `route` says.
+    pub fn new(outbox: Outbox<T, R::Partial>, route: R, edges: usize) -> Self {
+        OutboxEnd { lanes_per_edge: outbox.targets() / edges, outbox, route }
+    }
+}
+
+impl<T: Send, R: Route<T>> Emit<T> for OutboxEnd<T, R> {
+    #[inline(always)]
+    fn push(&mut self, record: T, _: Meta) {
+        self.route.push(record, &mut self.outbox);
+    }
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        self.outbox.is_open()
+    }
+}
+
+impl<T: Send, R: Route<T>> End<T> for OutboxEnd<T, R> {
+    fn begin_slice(&mut self, intake: Nanos, now: Nanos) {
+        self.outbox.begin_slice(intake, now);
+    }
+
+    fn end_slice(&mut self, _: &mut StepContext<'_>) -> Result<()> {
+        self.outbox.end_slice();
+        Ok(())
+    }
+
+    fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        Ok(self.outbox.retry(step.now))
+    }
+
+    fn settle(&mut self, now: Nanos) -> bool {
+        self.route.settle(&mut self.outbox, now);
+        self.outbox.settle(now)
+    }
+
+    fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        let is_empty = self.route.empty_into(&mut self.outbox);
+        self.outbox.end_slice();
+        Ok(is_empty && self.outbox.finish(step.now))
+    }
+
+    fn wake_at(&self) -> Option<Nanos> {
+        [self.outbox.wake_at(), self.route.wake_at()].into_iter().flatten().min()
+    }
+
+    fn sent(&self) -> (u64, u64) {
+        self.outbox.sent()
+    }
+
+    fn blocked(&self) -> Blocked {
+        Blocked::Output(self.outbox.blocked_target() / self.lanes_per_edge)
+    }
+}
+
+/// Spreads records without keys as a partitioner says.
+pub struct Spread<Q>(pub Q);
+
+impl<T, Q: Partitioner<T>> Route<T> for Spread<Q> {
+    type Partial = Never;
+
+    #[inline]
+    fn push(&mut self, record: T, outbox: &mut Outbox<T>) {
+        let target = self.0.partition(&record, outbox.targets());
+        outbox.push(target, record);
+    }
+}
+
+/// Moves every record to the only lane.
+pub struct Forward;
+
+impl<T> Route<T> for Forward {
+    type Partial = Never;
+
+    #[inline]
+    fn push(&mut self, record: T, outbox: &mut Outbox<T>) {
+        outbox.push(0, record);
+    }
+}
+
+/// Copies every record to all lanes: a broadcast, or a fork.
+pub struct Copies;
+
+impl<T: Clone> Route<T> for Copies {
+    type Partial = Never;
+
+    #[inline]
+    fn push(&mut self, record: T, outbox: &mut Outbox<T>) {
+        let last = outbox.targets() - 1;
+        for target in 0..last {
+            outbox.push(target, record.clone());
+        }
+        outbox.push(last, record);
+    }
+}
+
+/// Deals a chain's two outputs out to two edges.
+pub struct EitherEnd<L, R> {
+    left: Outbox<L>,
+    right: Outbox<R>,
+}
+
+impl<L, R> EitherEnd<L, R> {
+    /// `Left` records go to `left`, `Right` records to `right`; each has one target.
+    pub fn new(left: Outbox<L>, right: Outbox<R>) -> Self {
+        EitherEnd { left, right }
+    }
+}
+
+impl<L: Send, R: Send> Emit<Either<L, R>> for EitherEnd<L, R> {
+    #[inline]
+    fn push(&mut self, record: Either<L, R>, _: Meta) {
+        match record {
+            Either::Left(record) => self.left.push(0, record),
+            Either::Right(record) => self.right.push(0, record),
+        }
+    }
+
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.left.is_open() && self.right.is_open()
+    }
+}
+
+impl<L: Send, R: Send> End<Either<L, R>> for EitherEnd<L, R> {
+    fn begin_slice(&mut self, intake: Nanos, now: Nanos) {
+        self.left.begin_slice(intake, now);
+        self.right.begin_slice(intake, now);
+    }
+
+    fn end_slice(&mut self, _: &mut StepContext<'_>) -> Result<()> {
+        self.left.end_slice();
+        self.right.end_slice();
+        Ok(())
+    }
+
+    fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        let left = self.left.retry(step.now);
+        Ok(self.right.retry(step.now) && left)
+    }
+
+    fn settle(&mut self, now: Nanos) -> bool {
+        let left = self.left.settle(now);
+        self.right.settle(now) || left
+    }
+
+    fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        let left = self.left.finish(step.now);
+        Ok(self.right.finish(step.now) && left)
+    }
+
+    fn wake_at(&self) -> Option<Nanos> {
+        [self.left.wake_at(), self.right.wake_at()].into_iter().flatten().min()
+    }
+
+    fn sent(&self) -> (u64, u64) {
+        let (left, right) = (self.left.sent(), self.right.sent());
+        (left.0 + right.0, left.1 + right.1)
+    }
+
+    fn blocked(&self) -> Blocked {
+        Blocked::Output(usize::from(self.left.is_open()))
+    }
+}
+
+/// Records gathered before a sink is called: twice the largest automatic batch, so that a chain
+/// that makes one record of each is never cut short.
+const SINK_BATCH: usize = 2_048;
+
+/// Hands a chain's records to a sink, a batch at a time.
+pub struct SinkEnd<S: Sink> {
+    sink: S,
+    gathered: Batch<S::Item, Never>,
+    finished: bool,
+    records: u64,
+    batches: u64,
+}
+
+impl<S: Sink> SinkEnd<S> {
+    /// Writes to `sink`.
+    pub fn new(sink: S) -> Self {
+        SinkEnd { sink, gathered: Batch::new(), finished: false, records: 0, batches: 0 }
+    }
+
+    fn write(&mut self, step: &mut StepContext<'_>) -> Result<()> {
+        let before = self.gathered.len();
+        if before == 0 {
+            return Ok(());
+        }
+        let intake = self.gathered.intake;
+        self.sink.write(&mut self.gathered, step.now)?;
+        let written = (before - self.gathered.len()) as u64;
+        if written > 0 {
+            self.records += written;
+            self.batches += 1;
+            step.now = step.clock.now();
+            step.metrics.latency(intake, step.now, written);
+        }
+        Ok(())
+    }
+}
+
+impl<S: Sink> Emit<S::Item> for SinkEnd<S> {
+    #[inline]
+    fn push(&mut self, record: S::Item, _: Meta) {
+        self.gathered.push(record);
+    }
+
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.gathered.records.len() < SINK_BATCH
+    }
+}
+
+impl<S: Sink> End<S::Item> for SinkEnd<S> {
+    fn begin_slice(&mut self, intake: Nanos, _: Nanos) {
+        if self.gathered.is_empty() {
+            self.gathered.intake = intake;
+        }
+    }
+
+    fn end_slice(&mut self, step: &mut StepContext<'_>) -> Result<()> {
+        self.write(step)
+    }
+
+    fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        self.write(step)?;
+        Ok(self.is_open())
+    }
+
+    fn settle(&mut self, _: Nanos) -> bool {
+        false
+    }
+
+    fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        self.write(step)?;
+        if self.gathered.is_empty() && !self.finished {
+            self.finished = self.sink.finish(step.now)?;
+        }
+        Ok(self.finished)
+    }
+
+    fn wake_at(&self) -> Option<Nanos> {
+        None
+    }
+
+    fn sent(&self) -> (u64, u64) {
+        (self.records, self.batches)
+    }
+
+    fn blocked(&self) -> Blocked {
+        Blocked::Outside
+    }
+}

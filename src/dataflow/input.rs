@@ -1,0 +1,91 @@
+//! Where a task's batches come from: a source, or a gate.
+
+use crate::dataflow::{Polled, Source};
+use crate::error::Result;
+use crate::exchange::{Arrival, Gate};
+use crate::record::{Batch, Never};
+use crate::time::Nanos;
+
+/// The input of a task. Called once a batch, on the partition's thread; never blocks.
+pub trait Input<T, P>: Send {
+    /// Fills `batch`, which is empty. With nothing to give it stays empty and the answer says why;
+    /// [`Polled::Ready`] with an empty batch means "ask again next turn".
+    ///
+    /// # Errors
+    /// What a source reports. It fails the job.
+    fn next(&mut self, now: Nanos, batch: &mut Batch<T, P>) -> Result<Polled>;
+
+    /// Whether more waits than fits: the producer is held up by this task.
+    fn is_full(&self) -> bool;
+
+    /// Index, among the task's inputs, of the edge that the batch in hand came over; `None` at a
+    /// source.
+    fn edge_in_hand(&self) -> Option<usize>;
+
+    /// Asks a source to end; what it has handed out is still worked off. Gates end by themselves.
+    fn drain(&mut self);
+}
+
+impl<T: Send, P: Send> Input<T, P> for Gate<T, P> {
+    fn next(&mut self, _: Nanos, batch: &mut Batch<T, P>) -> Result<Polled> {
+        Ok(match Gate::next(self, batch) {
+            Arrival::Batch => Polled::Ready,
+            Arrival::Nothing => Polled::Pending,
+            Arrival::Ended => Polled::Done,
+        })
+    }
+
+    fn is_full(&self) -> bool {
+        Gate::is_full(self)
+    }
+
+    fn edge_in_hand(&self) -> Option<usize> {
+        Some(Gate::edge_in_hand(self))
+    }
+
+    fn drain(&mut self) {}
+}
+
+/// A source as an input: stamps what it makes.
+pub struct SourceInput<S> {
+    source: S,
+    /// Records per poll.
+    max: usize,
+    draining: bool,
+    ended: bool,
+}
+
+impl<S: Source> SourceInput<S> {
+    /// Polls `source` for at most `max` records at a time.
+    pub fn new(source: S, max: usize) -> Self {
+        SourceInput { source, max, draining: false, ended: false }
+    }
+}
+
+impl<S: Source> Input<S::Item, Never> for SourceInput<S> {
+    fn next(&mut self, now: Nanos, batch: &mut Batch<S::Item>) -> Result<Polled> {
+        if self.draining || self.ended {
+            return Ok(Polled::Done);
+        }
+        batch.intake = now;
+        let polled = self.source.poll(self.max, now, batch)?;
+        if polled == Polled::Done && !batch.is_empty() {
+            // The last records are worked off first.
+            self.ended = true;
+            return Ok(Polled::Ready);
+        }
+        Ok(polled)
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn edge_in_hand(&self) -> Option<usize> {
+        None
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+    }
+}

@@ -1,0 +1,288 @@
+//! What a program writes: pipelines and typed streams.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::dataflow::end::{Copies, EitherEnd, Forward, OutboxEnd, Route, SinkEnd, Spread};
+use crate::dataflow::graph::{EdgeKind, Graph, TaskNode};
+use crate::dataflow::input::{Input, SourceInput};
+use crate::dataflow::plan::{BuildContext, Draft, Wires};
+use crate::dataflow::{
+    Chain, ChainTask, End, Identity, Operator, SinkConnector, SourceConnector, Then,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::{Gate, Outbox};
+use crate::record::{Either, Never};
+use crate::routing::Partitioner;
+
+/// A job under construction. [`source`](Pipeline::source) begins streams; each must end in a sink.
+///
+/// Nothing runs until an engine is given the pipeline; what is wrong with it is told then, all at
+/// once.
+pub struct Pipeline {
+    name: String,
+    draft: Rc<RefCell<Draft>>,
+}
+
+/// Makes a partition's input of a task.
+type Head<T, P> = Box<dyn FnMut(&BuildContext<'_>) -> Result<Box<dyn Input<T, P>>>>;
+
+/// A stream whose task is still open: more operators can be fused to its chain.
+///
+/// Functions that take or give streams are written with `DataStream<impl Chain<Out = Order>>`;
+/// [`boxed`](DataStream::boxed) cuts the chain where a type that can be named is wanted.
+#[must_use = "a stream that leads to no sink is an error"]
+pub struct DataStream<C: Chain> {
+    draft: Rc<RefCell<Draft>>,
+    ticket: usize,
+    head: Head<C::In, C::Partial>,
+    chain: C,
+    node: TaskNode,
+}
+
+/// A stream whose chain has been cut, so that its type can be named.
+pub type BoxedStream<T> = DataStream<Identity<T>>;
+
+impl Pipeline {
+    /// An empty pipeline. The name is shown in reports.
+    pub fn new(name: impl Into<String>) -> Pipeline {
+        Pipeline { name: name.into(), draft: Rc::default() }
+    }
+
+    /// The name it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Begins a stream with the records of `connector`.
+    pub fn source<S: SourceConnector>(&self, mut connector: S) -> DataStream<Identity<S::Item>> {
+        let node = TaskNode {
+            name: connector.name(),
+            is_unbounded: !connector.is_bounded(),
+            ..TaskNode::default()
+        };
+        if let Err(problem) = connector.check() {
+            self.draft.borrow_mut().problems.push(problem);
+        }
+        self.draft.borrow_mut().inputs.extend(connector.input());
+        let head: Head<S::Item, Never> = Box::new(move |context| {
+            let source = connector.open(context.task)?;
+            let max = context.edge.batch_records_for::<S::Item>();
+            Ok(Box::new(SourceInput::new(source, max)))
+        });
+        DataStream::begin(Rc::clone(&self.draft), node, head, Identity::new())
+    }
+
+    /// The graph so far.
+    pub fn graph(&self) -> Graph {
+        self.draft.borrow().graph.clone()
+    }
+
+    pub(crate) fn into_draft(self) -> (String, Rc<RefCell<Draft>>) {
+        (self.name, self.draft)
+    }
+}
+
+impl<C: Chain> DataStream<C> {
+    pub(crate) fn begin(
+        draft: Rc<RefCell<Draft>>,
+        node: TaskNode,
+        head: Head<C::In, C::Partial>,
+        chain: C,
+    ) -> Self {
+        let mut names = Vec::new();
+        chain.describe(&mut names);
+        let ticket = draft.borrow_mut().begin(names.first().unwrap_or(&&*node.name));
+        DataStream { draft, ticket, head, chain, node }
+    }
+
+    /// Fuses `operator` to the chain. The built-in operators are methods that call this.
+    pub fn apply<Op: Operator<C::Out>>(self, operator: Op) -> DataStream<Then<C, Op>> {
+        DataStream {
+            draft: self.draft,
+            ticket: self.ticket,
+            head: self.head,
+            chain: Then::new(self.chain, operator),
+            node: self.node,
+        }
+    }
+
+    /// Names the task that this stream is a part of. Names are unique in a pipeline, 1..=128 bytes
+    /// of letters, digits, spaces and `_-.:`.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.node.given_name = Some(name.into());
+        self
+    }
+
+    /// Labels what this task reads, for reports.
+    pub fn labelled(mut self, label: &str) -> Self {
+        self.node.name = label.to_owned();
+        self
+    }
+
+    /// Ends the stream in a sink.
+    pub fn sink<K: SinkConnector<Item = C::Out>>(mut self, mut connector: K) {
+        self.node.target = connector.target();
+        self.close(&connector.name(), &[], move |context| {
+            Ok(SinkEnd::new(connector.open(context.task)?))
+        });
+    }
+
+    /// Cuts the chain here: what follows is a task of its own on the same partition, and the type
+    /// can be named. Costs a lane within the partition, a few nanoseconds a batch.
+    pub fn boxed(self) -> BoxedStream<C::Out> {
+        let draft = Rc::clone(&self.draft);
+        let wires = Wires::new(EdgeKind::Local);
+        let edges = self.close_routed(vec![wires.clone()], || Forward);
+        Self::follow(draft, edges, vec![wires])
+    }
+
+    /// Copies the stream: both results carry every record.
+    pub fn fork(self) -> [BoxedStream<C::Out>; 2]
+    where
+        C::Out: Clone,
+    {
+        let draft = Rc::clone(&self.draft);
+        let wires = [Wires::new(EdgeKind::Local), Wires::new(EdgeKind::Local)];
+        let edges = self.close_routed(wires.to_vec(), || Copies);
+        let mut edges = edges.into_iter();
+        wires.map(|wires| {
+            let edge = edges.next().expect("an edge per copy");
+            Self::follow(Rc::clone(&draft), vec![edge], vec![wires])
+        })
+    }
+
+    /// Merges two streams of one type; no order between them.
+    pub fn union<D: Chain<Out = C::Out>>(self, other: DataStream<D>) -> BoxedStream<C::Out> {
+        let draft = Rc::clone(&self.draft);
+        if !Rc::ptr_eq(&draft, &other.draft) {
+            draft.borrow_mut().problems.push(Error::new(
+                ErrorKind::InvalidConfig,
+                "union of streams of two pipelines; both must come from one",
+            ));
+        }
+        let (first, second) = (Wires::new(EdgeKind::Local), Wires::new(EdgeKind::Local));
+        let mut edges = self.close_routed(vec![first.clone()], || Forward);
+        edges.extend(other.close_routed(vec![second.clone()], || Forward));
+        Self::follow(draft, edges, vec![first, second])
+    }
+
+    /// Sends every record to every partition.
+    pub fn broadcast(self) -> BoxedStream<C::Out>
+    where
+        C::Out: Clone,
+    {
+        let draft = Rc::clone(&self.draft);
+        let wires = Wires::new(EdgeKind::Exchange);
+        let edges = self.close_routed(vec![wires.clone()], || Copies);
+        Self::follow(draft, edges, vec![wires])
+    }
+
+    /// Spreads the records over all partitions as `partitioner` says.
+    pub fn partition_by<Q: Partitioner<C::Out>>(self, partitioner: Q) -> BoxedStream<C::Out> {
+        let draft = Rc::clone(&self.draft);
+        let wires = Wires::new(EdgeKind::Exchange);
+        let edges = self.close_routed(vec![wires.clone()], move || Spread(partitioner.clone()));
+        Self::follow(draft, edges, vec![wires])
+    }
+
+    /// Closes the task with an outbox over all lanes of `wires`, one edge each.
+    fn close_routed<R: Route<C::Out, Partial = Never> + 'static>(
+        self,
+        wires: Vec<Wires<C::Out, Never>>,
+        mut route: impl FnMut() -> R + 'static,
+    ) -> Vec<usize> {
+        let kinds: Vec<EdgeKind> = wires.iter().map(Wires::kind).collect();
+        self.close("", &kinds, move |context| {
+            let lanes = wires.iter().flat_map(|wires| wires.senders(context)).collect();
+            Ok(OutboxEnd::new(Outbox::new(lanes, context.edge), route(), wires.len()))
+        })
+    }
+
+    /// Begins the task that reads `edges`.
+    fn follow(
+        draft: Rc<RefCell<Draft>>,
+        edges: Vec<usize>,
+        wires: Vec<Wires<C::Out, Never>>,
+    ) -> BoxedStream<C::Out> {
+        let node = TaskNode { inputs: edges, ..TaskNode::default() };
+        DataStream::begin(draft, node, gate_head(wires), Identity::new())
+    }
+
+    /// Closes the task with `end`; returns the indexes of its output edges.
+    pub(crate) fn close<E: End<C::Out> + 'static>(
+        self,
+        end_name: &str,
+        outputs: &[EdgeKind],
+        mut end: impl FnMut(&BuildContext<'_>) -> Result<E> + 'static,
+    ) -> Vec<usize> {
+        let DataStream { draft, ticket, mut head, chain, mut node } = self;
+        node.name = task_name(&node, &chain, end_name);
+        node.record_bytes = size_of::<C::Out>();
+        let factory = move |context: &BuildContext<'_>| {
+            let input = head(context)?;
+            let mut chain = chain.clone();
+            chain.open(context.task);
+            let task = ChainTask::new(input, chain, end(context)?);
+            Ok(Box::new(task) as Box<dyn crate::dataflow::Task>)
+        };
+        draft.borrow_mut().close(ticket, node, outputs, Box::new(factory))
+    }
+
+    pub(crate) fn draft(&self) -> Rc<RefCell<Draft>> {
+        Rc::clone(&self.draft)
+    }
+
+    pub(crate) fn emits_at_end(mut self) -> Self {
+        self.node.emits_at_end = true;
+        self
+    }
+}
+
+impl<L, R, C> DataStream<C>
+where
+    L: Send + 'static,
+    R: Send + 'static,
+    C: Chain<Out = Either<L, R>>,
+{
+    /// Deals the two outputs of a chain out to two streams.
+    pub fn split(self) -> (BoxedStream<L>, BoxedStream<R>) {
+        let draft = Rc::clone(&self.draft);
+        let (left, right) = (Wires::new(EdgeKind::Local), Wires::new(EdgeKind::Local));
+        let (to_left, to_right) = (left.clone(), right.clone());
+        let edges = self.close("", &[EdgeKind::Local, EdgeKind::Local], move |context| {
+            Ok(EitherEnd::new(
+                Outbox::new(to_left.senders(context), context.edge),
+                Outbox::new(to_right.senders(context), context.edge),
+            ))
+        });
+        let node = |edge| TaskNode { inputs: vec![edge], ..TaskNode::default() };
+        let left_head = gate_head(vec![left]);
+        let right_head = gate_head(vec![right]);
+        (
+            DataStream::begin(Rc::clone(&draft), node(edges[0]), left_head, Identity::new()),
+            DataStream::begin(draft, node(edges[1]), right_head, Identity::new()),
+        )
+    }
+}
+
+/// A head that merges the lanes of `wires`, one edge each.
+pub(crate) fn gate_head<T: Send + 'static, P: Send + 'static>(
+    wires: Vec<Wires<T, P>>,
+) -> Head<T, P> {
+    Box::new(move |context| {
+        Ok(Box::new(Gate::over(wires.iter().map(|wires| wires.receivers(context)).collect())))
+    })
+}
+
+/// Source, operators and sink, as far as the task has them.
+fn task_name(node: &TaskNode, chain: &impl Chain, end_name: &str) -> String {
+    if let Some(name) = &node.given_name {
+        return name.clone();
+    }
+    let mut operators = Vec::new();
+    chain.describe(&mut operators);
+    let parts = std::iter::once(&*node.name).chain(operators).chain([end_name]);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() { "pass".to_owned() } else { parts.join(" | ") }
+}

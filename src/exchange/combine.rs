@@ -1,0 +1,315 @@
+//! Pre-aggregation in front of an exchange: folds records of one key into a partial before they
+//! travel.
+//!
+//! A combiner is a small direct-mapped table, so it is bounded and streams: a record whose slot
+//! holds another key sends that key's partial on and takes the slot. It pays where few keys make
+//! many records and costs where they do not, so in [`Mode::Auto`] it measures its own ratio of
+//! partials sent to records taken and switches itself off and on, with hysteresis. The result is
+//! the same either way, because the aggregate's `merge` is associative and commutative.
+
+use crate::record::Never;
+
+/// A key's folded records on their way to its owner.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Partial<K, S> {
+    /// The carried hash of `key`.
+    pub hash: u64,
+    /// Whose records these were.
+    pub key: K,
+    /// What they came to.
+    pub state: S,
+}
+
+/// What became of a record that a combiner was offered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Folded<T, P> {
+    /// It is in a partial now.
+    Taken,
+    /// It is in a partial now; this other partial had to go for it.
+    Evicted(P),
+    /// It goes on as it is.
+    Passed(T),
+}
+
+/// When a combiner works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It decides itself.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Folds records in front of an exchange, or passes them.
+pub trait Combine<T, K>: Send {
+    /// What it sends in place of records.
+    type Partial: Send;
+
+    /// Takes a record whose key's carried hash is `hash`, or passes it.
+    fn fold(&mut self, record: T, hash: u64, key: K) -> Folded<T, Self::Partial>;
+
+    /// The next partial that is still held, if any; with `None` the combiner is empty.
+    fn take_next(&mut self) -> Option<Self::Partial>;
+
+    /// Whether nothing is held.
+    fn is_empty(&self) -> bool;
+
+    /// The carried hash of a partial's key.
+    fn hash_of(partial: &Self::Partial) -> u64;
+}
+
+/// The combiner of an edge that does not combine, whose keyed task takes partials of type `P`.
+pub struct NoCombine<P = Never> {
+    partial: std::marker::PhantomData<fn() -> P>,
+}
+
+impl<P> NoCombine<P> {
+    /// Passes everything.
+    pub fn new() -> Self {
+        NoCombine { partial: std::marker::PhantomData }
+    }
+}
+
+impl<P> Default for NoCombine<P> {
+    fn default() -> Self {
+        NoCombine::new()
+    }
+}
+
+impl<T, K, P: Send> Combine<T, K> for NoCombine<P> {
+    type Partial = P;
+
+    #[inline(always)]
+    fn fold(&mut self, record: T, _: u64, _: K) -> Folded<T, P> {
+        Folded::Passed(record)
+    }
+
+    fn take_next(&mut self) -> Option<P> {
+        None
+    }
+
+    fn is_empty(&self) -> bool {
+        true
+    }
+
+    fn hash_of(_: &P) -> u64 {
+        unreachable!("an edge that does not combine makes no partials")
+    }
+}
+
+/// Slots of a combiner: at 32 bytes each they fill 128 KiB, a fraction of a second-level cache.
+const SLOTS: usize = 4_096;
+const _: () = assert!(SLOTS.is_power_of_two());
+/// Records between two looks at the ratio.
+const WINDOW: u32 = 16_384;
+/// Partials per window above which combining costs more than it saves: 1 in 2.
+const OFF_ABOVE: u32 = WINDOW / 2;
+/// Partials in a probe window below which it is switched on again: 3 in 8.
+const ON_BELOW: u32 = WINDOW / 8 * 3;
+/// Windows that pass before the first probe; doubled with each failed one up to the last.
+const FIRST_REST: u32 = 16;
+const LAST_REST: u32 = 1_024;
+
+/// A bounded combiner over any way of adding a record to a state.
+pub struct Combiner<K, S, Add> {
+    slots: Vec<Option<Partial<K, S>>>,
+    add: Add,
+    decision: Decision,
+    /// Where [`Combine::take_next`] goes on.
+    cursor: usize,
+    held: usize,
+}
+
+impl<K, S, Add> Combiner<K, S, Add> {
+    /// An empty combiner; `add` puts a record into a state.
+    pub fn new(mode: Mode, add: Add) -> Self {
+        let slots = if mode == Mode::Off { 0 } else { SLOTS };
+        Combiner {
+            slots: (0..slots).map(|_| None).collect(),
+            add,
+            decision: Decision::new(mode),
+            cursor: 0,
+            held: 0,
+        }
+    }
+}
+
+impl<T, K, S, Add> Combine<T, K> for Combiner<K, S, Add>
+where
+    K: Eq + Send,
+    S: Default + Send,
+    Add: FnMut(&mut S, &T) + Send,
+{
+    type Partial = Partial<K, S>;
+
+    #[inline]
+    fn fold(&mut self, record: T, hash: u64, key: K) -> Folded<T, Partial<K, S>> {
+        if !self.decision.takes() {
+            return Folded::Passed(record);
+        }
+        // The low bits: the top ones are shared by all records of a partition's key groups.
+        let slot = &mut self.slots[hash as usize & (SLOTS - 1)];
+        match slot {
+            Some(partial) if partial.hash == hash && partial.key == key => {
+                (self.add)(&mut partial.state, &record);
+                Folded::Taken
+            }
+            _ => {
+                let mut state = S::default();
+                (self.add)(&mut state, &record);
+                match slot.replace(Partial { hash, key, state }) {
+                    Some(evicted) => {
+                        self.decision.count_evicted();
+                        Folded::Evicted(evicted)
+                    }
+                    None => {
+                        self.held += 1;
+                        Folded::Taken
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_next(&mut self) -> Option<Partial<K, S>> {
+        if self.held == 0 {
+            self.cursor = 0;
+            return None;
+        }
+        while self.cursor < SLOTS {
+            let slot = self.slots[self.cursor].take();
+            self.cursor += 1;
+            if slot.is_some() {
+                self.held -= 1;
+                return slot;
+            }
+        }
+        unreachable!("held counts the taken slots")
+    }
+
+    fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    fn hash_of(partial: &Partial<K, S>) -> u64 {
+        partial.hash
+    }
+}
+
+/// Whether to combine, from measured ratios.
+#[derive(Debug)]
+struct Decision {
+    mode: Mode,
+    is_on: bool,
+    /// Records left in the current window (when on) or rest (when off).
+    left: u32,
+    evicted: u32,
+    probing: bool,
+    /// Windows to rest after the next failed probe.
+    rest: u32,
+}
+
+impl Decision {
+    fn new(mode: Mode) -> Self {
+        let is_on = mode != Mode::Off;
+        Decision { mode, is_on, left: WINDOW, evicted: 0, probing: false, rest: FIRST_REST }
+    }
+
+    /// Whether the next record is combined.
+    #[inline]
+    fn takes(&mut self) -> bool {
+        self.left -= 1;
+        if self.left == 0 {
+            self.next_window();
+        }
+        self.is_on
+    }
+
+    #[inline]
+    fn count_evicted(&mut self) {
+        self.evicted += 1;
+    }
+
+    #[cold]
+    fn next_window(&mut self) {
+        self.left = WINDOW;
+        let evicted = std::mem::take(&mut self.evicted);
+        if self.mode != Mode::Auto {
+            return;
+        }
+        if !self.is_on {
+            (self.is_on, self.probing) = (true, true);
+            return;
+        }
+        let limit = if self.probing { ON_BELOW } else { OFF_ABOVE };
+        if evicted <= limit {
+            (self.probing, self.rest) = (false, FIRST_REST);
+            return;
+        }
+        self.is_on = false;
+        self.left = WINDOW * self.rest;
+        self.rest = (self.rest * 2).min(LAST_REST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Counting = Combiner<u64, u64, fn(&mut u64, &u64)>;
+
+    fn counting(mode: Mode) -> Counting {
+        Combiner::new(mode, |count, _| *count += 1)
+    }
+
+    /// Feeds `records` keys from `key_of` and returns (partials, passed, total counted).
+    fn run(combiner: &mut Counting, records: u64, key_of: impl Fn(u64) -> u64) -> (u64, u64, u64) {
+        let (mut partials, mut passed, mut total) = (0, 0, 0);
+        for i in 0..records {
+            let key = key_of(i);
+            match combiner.fold(key, key.wrapping_mul(0x9E37_79B9_7F4A_7C15), key) {
+                Folded::Taken => {}
+                Folded::Evicted(partial) => {
+                    (partials, total) = (partials + 1, total + partial.state)
+                }
+                Folded::Passed(_) => (passed, total) = (passed + 1, total + 1),
+            }
+        }
+        while let Some(partial) = Combine::<u64, u64>::take_next(combiner) {
+            (partials, total) = (partials + 1, total + partial.state);
+        }
+        (partials, passed, total)
+    }
+
+    #[test]
+    fn few_keys_are_folded_and_none_is_lost() {
+        let (partials, passed, total) = run(&mut counting(Mode::Auto), 100_000, |i| i % 10);
+        assert_eq!((partials, passed, total), (10, 0, 100_000));
+    }
+
+    #[test]
+    fn auto_switches_off_on_many_keys_and_on_again_when_they_are_few() {
+        let mut combiner = counting(Mode::Auto);
+        let (_, passed, total) = run(&mut combiner, 200_000, |i| i);
+        assert!(passed > 150_000, "only {passed} of 200,000 passed");
+        assert_eq!(total, 200_000);
+        let (_, passed, total) = run(&mut combiner, 1_000_000, |i| i % 10);
+        assert!(passed < 600_000, "{passed} of 1,000,000 passed");
+        assert_eq!(total, 1_000_000);
+    }
+
+    #[test]
+    fn on_combines_even_where_it_costs() {
+        let (_, passed, total) = run(&mut counting(Mode::On), 200_000, |i| i);
+        assert_eq!((passed, total), (0, 200_000));
+    }
+
+    #[test]
+    fn emptied_combiner_can_be_used_again() {
+        let mut combiner = counting(Mode::On);
+        assert_eq!(run(&mut combiner, 100, |i| i % 7).2, 100);
+        assert_eq!(run(&mut combiner, 100, |i| i % 7).2, 100);
+    }
+}
