@@ -6,12 +6,11 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods))] // Unit tests start threads and use maps.
 
+pub mod config;
 pub mod error;
 pub mod time;
 
 pub mod metrics;
-pub mod config;
-
 pub mod record;
 
 pub mod routing;
@@ -22,11 +21,18 @@ pub mod exchange;
 pub mod dataflow;
 
 pub mod connector;
-#[cfg(feature = "cli")]
-pub mod cli;
+pub mod operator;
+
 pub mod runtime;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod engine;
+pub mod prelude;
+
+// The allocator of a program that asks for it with the feature; the binary sets its own.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use error::{Error, ErrorKind, Result};

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::config::Pin;
 use crate::error::Result;
 use crate::runtime::host::{self, Host};
 use crate::runtime::placement::{
-    self, CoreKind, Cpu, Pin, PlacementRequest, Plan, SYSTEM_THREAD, core_list,
+    self, CoreKind, Cpu, PlacementRequest, Plan, SYSTEM_THREAD, core_list,
 };
 use crate::time::{Clock, MonotonicClock};
 

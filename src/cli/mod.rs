@@ -1,6 +1,7 @@
 //! The `millstream` command: arguments in, text on stdout, `error: …` lines on stderr.
 
 pub mod args;
+pub mod doctor;
 mod environment;
 mod flag;
 mod help;
@@ -64,6 +65,3 @@ fn allowed_cores() -> Option<CoreList> {
     let cores = core_affinity::get_core_ids()?;
     Some(cores.into_iter().map(|core| core.id).collect())
 }
-//! The commands of the `millstream` binary, one file each.
-
-pub mod doctor;

@@ -1,5 +1,7 @@
 //! The words that knobs choose from, each a type of its own.
 
+use serde::Serialize;
+
 use crate::config::core_list::CoreList;
 use crate::config::parse::Choice;
 
@@ -14,7 +16,8 @@ pub enum Cores {
 }
 
 /// Whether partitions are pinned to their cores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Pin {
     /// Where it is permitted and no core has two partitions.
     #[default]

@@ -2,10 +2,20 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::dataflow::{Sink, SinkConnector, TaskContext};
+use crate::dataflow::{Chain, DataStream, Sink, SinkConnector, TaskContext};
 use crate::error::Result;
 use crate::record::Batch;
 use crate::time::Nanos;
+
+impl<C: Chain> DataStream<C> {
+    /// Ends the stream in memory; [`Collected::take`] has the records after the run, in no
+    /// particular order.
+    pub fn collect(self) -> Collected<C::Out> {
+        let (sink, collected) = collect();
+        self.sink(sink);
+        collected
+    }
+}
 
 /// A sink that keeps every record, and the place where they are found after the run.
 pub fn collect<T: Send + 'static>() -> (Collect<T>, Collected<T>) {

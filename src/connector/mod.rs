@@ -1,6 +1,3 @@
-//! Built-in connectors: where records come from and where they go.
-
-pub mod generator;
 //! The built-in connectors: one file each, every constructor a free function that returns it.
 
 mod blackhole;
@@ -13,6 +10,7 @@ mod iterator;
 mod stdout;
 
 pub mod file;
+pub mod generator;
 
 pub use blackhole::{Blackhole, BlackholeSink, Count, blackhole};
 pub use collect::{Collect, CollectSink, Collected, collect};
@@ -43,10 +41,6 @@ fn drop_front<T>(batch: &mut Batch<T>, count: usize) {
 /// A context for tests of one connector.
 #[cfg(test)]
 fn test_context(partition: usize, partitions: usize) -> crate::dataflow::TaskContext {
-    crate::dataflow::TaskContext {
-        partition,
-        partitions,
-        waker: crate::exchange::wake::wake_pair().1,
-        dead_letters: std::sync::Arc::default(),
-    }
+    let waker = crate::exchange::wake::wake_pair().1;
+    crate::dataflow::TaskContext::new(partition, partitions, waker)
 }

@@ -76,6 +76,12 @@ pub fn machine() -> Machine {
     }
 }
 
+/// Bytes of memory that the machine has; a guess of 1 GiB where it does not tell.
+pub fn memory_bytes() -> u64 {
+    let files = Files { root: PathBuf::from("/") };
+    files.read("proc/meminfo").and_then(|text| parse_memory_bytes(&text)).unwrap_or(1 << 30)
+}
+
 /// Pins the calling thread to `core` and says whether that worked. Refuses a core outside the
 /// thread's present mask, which the pinning library would answer with an abort.
 pub fn pin_current_thread(core: usize) -> bool {

@@ -1,4 +1,15 @@
-//! How a job runs: where its threads stand, and what the host lets them do.
+//! Partitions on threads: turns, sleeping, pinning, control.
 
+mod actor;
+pub mod control;
 pub mod host;
+mod idle;
+mod partition;
 pub mod placement;
+mod system;
+
+pub use actor::OnExit;
+pub use control::{Control, PartitionHandle};
+pub use idle::{Ladder, Rest};
+pub use partition::{Partition, Progress};
+pub use system::{PartitionSeed, SystemThread};

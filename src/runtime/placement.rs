@@ -4,20 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::config::Pin;
 use crate::error::{Error, ErrorKind, Result};
-
-/// Whether partitions are pinned to their cores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pin {
-    /// Where it is permitted and no core has two partitions.
-    #[default]
-    Auto,
-    /// Always; a start without permission fails.
-    On,
-    /// Never.
-    Off,
-}
 
 /// What a job asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -1,0 +1,115 @@
+//! From a pipeline to the tasks of every partition.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::config::wording::together;
+use crate::config::{BatchSize, Config, LaneMemory};
+use crate::dataflow::graph::{EdgeKind, Graph};
+use crate::dataflow::{BuildContext, Draft, InputHandle, Pipeline, Task, TaskContext};
+use crate::error::Result;
+use crate::exchange::EdgeConfig;
+use crate::exchange::wake::Wake;
+use crate::metrics::{JobShape, TaskShape};
+use crate::routing::RoutingTable;
+use crate::time::Nanos;
+
+/// A checked pipeline with the tasks of every partition.
+pub(crate) struct Built {
+    pub(crate) name: String,
+    /// By partition, then in the order of the graph, each with its name.
+    pub(crate) partitions: Vec<Vec<(String, Box<dyn Task>)>>,
+    pub(crate) shape: JobShape,
+    pub(crate) inputs: Vec<InputHandle>,
+    pub(crate) dead_letters: Arc<AtomicU64>,
+}
+
+/// Checks `pipeline` and builds its tasks for the partitions that `wakes` wake.
+pub(crate) fn build(
+    pipeline: Pipeline,
+    config: &Config,
+    wakes: &[Wake],
+    memory_limit_bytes: u64,
+    now: Nanos,
+) -> Result<Built> {
+    let (name, draft) = pipeline.into_draft();
+    let mut draft = draft.borrow_mut();
+    if let Some(error) = together(draft.check()) {
+        return Err(error);
+    }
+    let edge = edge_config(config);
+    lane_memory(&draft.graph, &edge, wakes.len()).check(memory_limit_bytes, config)?;
+    let dead_letters = Arc::new(AtomicU64::new(0));
+    let table = Arc::new(RoutingTable::even(wakes.len()));
+    let mut partitions = Vec::new();
+    for (partition, waker) in wakes.iter().enumerate() {
+        let task = TaskContext {
+            partition,
+            partitions: wakes.len(),
+            waker: waker.clone(),
+            dead_letters: Arc::clone(&dead_letters),
+            now,
+            max_outputs_per_record: config.max_outputs_per_record(),
+        };
+        let context = BuildContext { task: &task, wakes, edge: &edge, table: &table, config };
+        partitions.push(tasks_of(&mut draft, &context)?);
+    }
+    let shape = shape_of(&draft.graph);
+    Ok(Built { name, partitions, shape, inputs: std::mem::take(&mut draft.inputs), dead_letters })
+}
+
+fn tasks_of(draft: &mut Draft, context: &BuildContext<'_>) -> Result<Vec<(String, Box<dyn Task>)>> {
+    let Draft { graph, factories, .. } = draft;
+    graph
+        .tasks
+        .iter()
+        .zip(factories)
+        .map(|(node, factory)| Ok((node.name.clone(), factory(context)?)))
+        .collect()
+}
+
+fn edge_config(config: &Config) -> EdgeConfig {
+    EdgeConfig {
+        // More slots than memory is refused by the check that follows.
+        lane_batches: usize::try_from(config.lane_capacity()).unwrap_or(usize::MAX),
+        batch_records: match config.batch_size() {
+            BatchSize::Auto => None,
+            BatchSize::Records(records) => Some(records as usize),
+        },
+        linger: config.linger().as_nanos().try_into().unwrap_or(Nanos::MAX),
+    }
+}
+
+/// What lies beside a record in a batch: its hash.
+const COLUMN_BYTES: usize = size_of::<u64>();
+
+fn lane_memory(graph: &Graph, edge: &EdgeConfig, partitions: usize) -> LaneMemory {
+    let exchanges: Vec<_> = graph.edges.iter().filter(|e| e.kind == EdgeKind::Exchange).collect();
+    let record_bytes = exchanges
+        .iter()
+        .map(|exchange| graph.tasks[exchange.from].record_bytes)
+        .max()
+        .unwrap_or_default();
+    LaneMemory {
+        partitions,
+        exchanges: exchanges.len(),
+        lane_capacity: edge.lane_batches as u64,
+        batch_records: edge.batch_records_of(record_bytes) as u64,
+        record_bytes: (record_bytes + COLUMN_BYTES) as u64,
+    }
+}
+
+fn shape_of(graph: &Graph) -> JobShape {
+    let shape = |node: &crate::dataflow::graph::TaskNode| TaskShape {
+        name: node.name.clone(),
+        inputs: node.inputs.clone(),
+        outputs: node.outputs.clone(),
+    };
+    let edge = |edge: &crate::dataflow::graph::Edge| {
+        format!("{} -> {}", graph.tasks[edge.from].name, graph.tasks[edge.to].name)
+    };
+    JobShape {
+        tasks: graph.tasks.iter().map(shape).collect(),
+        edges: graph.edges.iter().map(edge).collect(),
+    }
+}

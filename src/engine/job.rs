@@ -1,0 +1,173 @@
+//! The handle of a running job.
+
+use std::any::{Any, type_name};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::dataflow::InputHandle;
+use crate::engine::state::JobState;
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::{Registry, Report, RunFacts};
+use crate::runtime::{Control, SystemThread};
+use crate::time::{Clock, MonotonicClock, Nanos};
+
+/// What does not change while a job runs.
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) started: Nanos,
+    pub(crate) cores: Vec<Option<usize>>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where a job meets the program that feeds it.
+pub(crate) struct Ends {
+    pub(crate) inputs: Vec<InputHandle>,
+    pub(crate) dead_letters: Arc<AtomicU64>,
+}
+
+/// A running job. Dropping it stops the job and waits for its threads.
+#[must_use = "dropping a job stops it"]
+pub struct Job {
+    state: Arc<JobState>,
+    system: SystemThread,
+    registry: Arc<Registry>,
+    ends: Ends,
+    facts: Facts,
+}
+
+impl Job {
+    pub(crate) fn new(
+        state: Arc<JobState>,
+        system: SystemThread,
+        registry: Arc<Registry>,
+        ends: Ends,
+        facts: Facts,
+    ) -> Self {
+        Job { state, system, registry, ends, facts }
+    }
+
+    /// The name of its pipeline.
+    pub fn name(&self) -> &str {
+        &self.facts.name
+    }
+
+    /// Waits until the job has ended by itself and returns what it did. Blocks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::JobFailed`] if an operator panicked, naming it and its key; what a source or
+    /// sink reported. The other partitions were stopped then.
+    pub fn join(mut self) -> Result<Report> {
+        self.state.wait();
+        self.close()
+    }
+
+    /// [`join`](Self::join) for async code.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub async fn join_async(mut self) -> Result<Report> {
+        std::future::poll_fn(|task| self.state.poll_ended(task.waker())).await;
+        self.close()
+    }
+
+    /// Ends the sources, waits until everything they let in has reached its sink, and returns what
+    /// the job did. Blocks.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub fn drain(self) -> Result<Report> {
+        self.state.tell(Control::Drain);
+        self.join()
+    }
+
+    /// [`drain`](Self::drain) for async code.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub async fn drain_async(self) -> Result<Report> {
+        self.state.tell(Control::Drain);
+        self.join_async().await
+    }
+
+    /// Stops at once: records on their way are dropped, sinks are not finished. Blocks until the
+    /// threads are gone.
+    ///
+    /// # Errors
+    /// A failure from before the stop.
+    pub fn stop(self) -> Result<Report> {
+        self.state.tell(Control::Stop);
+        self.join()
+    }
+
+    /// [`stop`](Self::stop) for async code.
+    ///
+    /// # Errors
+    /// As for [`stop`](Self::stop).
+    pub async fn stop_async(self) -> Result<Report> {
+        self.state.tell(Control::Stop);
+        self.join_async().await
+    }
+
+    /// Whether all partitions have ended.
+    pub fn has_ended(&self) -> bool {
+        self.state.has_ended()
+    }
+
+    /// What the job has done so far; at most 100 ms old.
+    pub fn report(&self) -> Report {
+        let ended = self.state.ended_at();
+        let until = if ended == 0 { MonotonicClock.now() } else { ended };
+        self.registry.report(RunFacts {
+            seconds: until.saturating_sub(self.facts.started) as f64 / 1e9,
+            cores: self.facts.cores.clone(),
+            // Relaxed: a counter, read after the threads that add to it or while they run.
+            dead_letter: self.ends.dead_letters.load(Ordering::Relaxed),
+            late: 0,
+            warnings: self.facts.warnings.clone(),
+        })
+    }
+
+    /// Records that the sources have let in so far; at most 100 ms old.
+    pub fn records(&self) -> u64 {
+        self.registry.records()
+    }
+
+    /// The handle that feeds the source called `name`, as the connector `I` gives it out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if no source that is fed has this name, or it has another type.
+    pub(crate) fn handle<I: Any + Clone>(&self, name: &str) -> Result<I> {
+        let found = self.ends.inputs.iter().find(|(known, _)| known == name);
+        let Some((_, handle)) = found else {
+            let known: Vec<&str> = self.ends.inputs.iter().map(|(name, _)| &**name).collect();
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("no input `{}`; there are: {}", name.escape_debug(), known.join(", ")),
+            ));
+        };
+        handle.downcast_ref::<I>().cloned().ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidConfig,
+                format!(
+                    "input `{name}` is no {}; ask for the type it was made with",
+                    type_name::<I>()
+                ),
+            )
+        })
+    }
+
+    fn close(&mut self) -> Result<Report> {
+        self.system.stop();
+        self.state.take_outcome()?;
+        Ok(self.report())
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if !self.state.has_ended() {
+            self.state.tell(Control::Stop);
+            self.state.wait();
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The door for programs that embed the engine.
+
+pub(crate) mod build;
+mod env;
+mod job;
+mod state;
+
+use std::sync::Arc;
+
+use crate::config::{Config, Cores, Metrics};
+use crate::dataflow::Pipeline;
+use crate::engine::build::{Built, build};
+use crate::engine::state::JobState;
+use crate::error::Result;
+use crate::exchange::wake::{Sleeper, Wake, wake_pair};
+use crate::metrics::{Detail, Registry, Report};
+use crate::runtime::placement::{Machine, PlacementRequest, Plan, plan};
+use crate::runtime::{Ladder, Partition, PartitionSeed, SystemThread, host};
+use crate::time::{Clock, MonotonicClock};
+
+pub use job::Job;
+
+/// Runs pipelines as its configuration says. A value: two engines in one process do not meet.
+///
+/// It may be made and used on any thread, inside a tokio or actix program too: every job brings
+/// its own threads.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    config: Config,
+    machine: Machine,
+    plan: Plan,
+}
+
+impl Engine {
+    /// An engine with `config` on this machine. Call it on a thread that is not pinned: partitions
+    /// run on the cores that this thread may use.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::ErrorKind::Usage) or [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if
+    /// `config` names cores that the process may not use; [`Permission`](crate::ErrorKind::Permission)
+    /// if pinning is demanded and impossible.
+    pub fn new(config: Config) -> Result<Engine> {
+        let machine = host::machine();
+        let plan = plan(&machine, &placement_request(&config))?;
+        Ok(Engine { config, machine, plan })
+    }
+
+    /// Where the partitions of its jobs run, and why.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Runs `pipeline` to its end and returns what it did. Blocks the calling thread; a pipeline
+    /// with a source that never ends runs for ever.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start) and of [`Job::join`].
+    pub fn run(&self, pipeline: Pipeline) -> Result<Report> {
+        self.start(pipeline)?.join()
+    }
+
+    /// Starts `pipeline` and returns a handle to it. Does not block.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) with everything that is wrong with the
+    /// pipeline, a line each; what a connector reports that cannot be opened. No thread has been
+    /// started then.
+    pub fn start(&self, pipeline: Pipeline) -> Result<Job> {
+        let partitions = self.plan.partitions.len();
+        let (sleepers, wakes): (Vec<Sleeper>, Vec<Wake>) =
+            (0..partitions).map(|_| wake_pair()).unzip();
+        let limit = self.config.memory_limit_bytes().unwrap_or_else(host::memory_bytes);
+        let started = MonotonicClock.now();
+        let built = build(pipeline, &self.config, &wakes, limit, started)?;
+        let detail = match self.config.metrics() {
+            Metrics::On => Detail::Full,
+            Metrics::Off => Detail::Counters,
+        };
+        let registry = Arc::new(Registry::new(built.shape.clone(), partitions, detail));
+        let state = Arc::new(JobState::new(partitions));
+        let Built { name, partitions, inputs, dead_letters, .. } = built;
+        let seeds = partitions
+            .into_iter()
+            .zip(sleepers.into_iter().zip(wakes))
+            .enumerate()
+            .map(|(index, (tasks, (sleeper, wake)))| {
+                let registry = Arc::clone(&registry);
+                let make = move || {
+                    let metrics = registry.open(index);
+                    Partition::new(index, tasks, metrics, Box::new(MonotonicClock))
+                };
+                PartitionSeed {
+                    make: Box::new(make),
+                    sleeper,
+                    wake,
+                    ladder: Ladder::new(self.config.idle(), self.config.spin_us()),
+                    core: self.plan.partitions[index].core,
+                    on_exit: JobState::on_exit(&state),
+                }
+            })
+            .collect();
+        let (system, handles) = SystemThread::start(seeds)?;
+        state.set_partitions(handles);
+        let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
+        let facts = job::Facts { name, started, cores, warnings: self.plan.warnings.clone() };
+        Ok(Job::new(state, system, registry, job::Ends { inputs, dead_letters }, facts))
+    }
+
+    /// What the engine knows about the machine.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+fn placement_request(config: &Config) -> PlacementRequest {
+    PlacementRequest {
+        cores: match config.cores() {
+            Cores::Auto => None,
+            Cores::List(list) => Some(list.as_slice().to_vec()),
+        },
+        partitions: config.partitions(),
+        pin: config.pin(),
+    }
+}

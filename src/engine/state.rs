@@ -1,0 +1,129 @@
+//! What a running job's handle and its partitions share: how many still run, and what went wrong.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use crate::error::{Error, Result};
+use crate::runtime::{Control, OnExit, PartitionHandle};
+use crate::time::{Clock, MonotonicClock, Nanos};
+
+/// Shared by the handle and the partitions of one job. Touched when one of them begins or ends.
+pub(crate) struct JobState {
+    inner: Mutex<Inner>,
+    ended: Condvar,
+}
+
+struct Inner {
+    running: usize,
+    /// The first failure; those that follow are its consequences.
+    error: Option<Error>,
+    partitions: Vec<PartitionHandle>,
+    /// What all partitions were told last, for those that can only be reached later.
+    told: Option<Control>,
+    wakers: Vec<Waker>,
+    ended_at: Nanos,
+}
+
+impl JobState {
+    pub(crate) fn new(partitions: usize) -> Self {
+        let inner = Inner {
+            running: partitions,
+            error: None,
+            partitions: Vec::new(),
+            told: None,
+            wakers: Vec::new(),
+            ended_at: 0,
+        };
+        JobState { inner: Mutex::new(inner), ended: Condvar::new() }
+    }
+
+    /// What one partition calls when it has ended.
+    pub(crate) fn on_exit(state: &Arc<JobState>) -> OnExit {
+        let state = Arc::clone(state);
+        Box::new(move |outcome| state.partition_ended(outcome))
+    }
+
+    /// Makes the partitions known, so that they can be told things.
+    pub(crate) fn set_partitions(&self, partitions: Vec<PartitionHandle>) {
+        let mut inner = self.lock();
+        inner.partitions = partitions;
+        if let Some(control) = inner.told {
+            inner.tell(control);
+        }
+    }
+
+    /// Tells all partitions, once.
+    pub(crate) fn tell(&self, control: Control) {
+        let mut inner = self.lock();
+        if inner.told != Some(control) && inner.told != Some(Control::Stop) {
+            inner.told = Some(control);
+            inner.tell(control);
+        }
+    }
+
+    /// Whether all partitions have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().running == 0
+    }
+
+    /// Blocks until all partitions have ended.
+    pub(crate) fn wait(&self) {
+        let mut inner = self.lock();
+        while inner.running > 0 {
+            inner = self.ended.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// As `wait`, for a future.
+    pub(crate) fn poll_ended(&self, waker: &Waker) -> Poll<()> {
+        let mut inner = self.lock();
+        if inner.running == 0 {
+            return Poll::Ready(());
+        }
+        if !inner.wakers.iter().any(|known| known.will_wake(waker)) {
+            inner.wakers.push(waker.clone());
+        }
+        Poll::Pending
+    }
+
+    /// How it ended: the first failure, if there was one. Taken once.
+    pub(crate) fn take_outcome(&self) -> Result<()> {
+        self.lock().error.take().map_or(Ok(()), Err)
+    }
+
+    /// When the last partition ended; 0 while one runs.
+    pub(crate) fn ended_at(&self) -> Nanos {
+        self.lock().ended_at
+    }
+
+    fn partition_ended(&self, outcome: Result<()>) {
+        let mut inner = self.lock();
+        inner.running -= 1;
+        if let Err(error) = outcome
+            && inner.error.is_none()
+        {
+            inner.error = Some(error);
+            inner.told = Some(Control::Stop);
+            inner.tell(Control::Stop);
+        }
+        if inner.running == 0 {
+            inner.ended_at = MonotonicClock.now();
+            self.ended.notify_all();
+            inner.wakers.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// A partition that panics while it holds the lock leaves it as it was.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn tell(&self, control: Control) {
+        for partition in &self.partitions {
+            let told = partition.tell(control);
+            debug_assert!(told, "a job tells its partitions at most two things");
+        }
+    }
+}

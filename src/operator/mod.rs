@@ -1,0 +1,19 @@
+//! Built-in operators: one file each, with the method on streams, the operator and its tests.
+
+mod aggregate;
+mod filter;
+mod filter_map;
+mod flat_map;
+mod inspect;
+mod map;
+mod rebalance;
+mod reduce;
+mod route;
+
+pub use aggregate::Running;
+pub use filter::Filter;
+pub use filter_map::FilterMap;
+pub use flat_map::FlatMap;
+pub use inspect::Inspect;
+pub use map::Map;
+pub use reduce::Reducing;

@@ -1,0 +1,187 @@
+//! The actor around a partition: runs its turns, serves its mailbox between them, and sleeps when
+//! there is nothing to do.
+
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use actix::fut::ActorFuture;
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
+
+use crate::error::Result;
+use crate::exchange::wake::Sleeper;
+use crate::runtime::control::Control;
+use crate::runtime::host;
+use crate::runtime::idle::{Ladder, Rest};
+use crate::runtime::partition::{Partition, Progress};
+use crate::time::Nanos;
+
+/// Time between two looks at the mailbox while there is work.
+const MAILBOX_EVERY_NS: Nanos = 200_000;
+/// Sleeps up to this long block the thread: a runtime's timer ticks in milliseconds, and whoever
+/// sends control wakes the thread as well.
+const THREAD_SLEEP_NS_MAX: Nanos = 2_000_000;
+
+/// Called once when the partition has ended, with how.
+pub type OnExit = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// One partition as an actor on its own arbiter.
+pub struct PartitionActor {
+    /// `None` once it has ended.
+    running: Option<Running>,
+}
+
+struct Running {
+    partition: Partition,
+    sleeper: Sleeper,
+    ladder: Ladder,
+    on_exit: OnExit,
+}
+
+impl PartitionActor {
+    /// Made on the partition's own thread.
+    pub fn new(partition: Partition, mut sleeper: Sleeper, ladder: Ladder, exit: OnExit) -> Self {
+        sleeper.bind_to_current_thread();
+        PartitionActor { running: Some(Running { partition, sleeper, ladder, on_exit: exit }) }
+    }
+
+    fn exit(&mut self, outcome: Result<()>, context: &mut Context<Self>) {
+        if let Some(mut running) = self.running.take() {
+            let switches = host::thread_switches();
+            running.partition.metrics().set_scheduling(switches.involuntary, switches.migrations);
+            running.partition.finish();
+            (running.on_exit)(outcome);
+        }
+        context.stop();
+    }
+}
+
+impl Actor for PartitionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.spawn(Drive { timer: None });
+    }
+}
+
+impl Handler<Control> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, control: Control, context: &mut Self::Context) {
+        match control {
+            Control::Drain => {
+                if let Some(running) = &mut self.running {
+                    running.partition.drain();
+                }
+            }
+            Control::Stop => self.exit(Ok(()), context),
+        }
+    }
+}
+
+/// Runs turns whenever it is polled.
+struct Drive {
+    timer: Option<Pin<Box<actix::clock::Sleep>>>,
+}
+
+/// How a stretch of turns ended.
+enum Stretch {
+    /// The mailbox is due; come back at once.
+    Yield,
+    /// Nothing to do before this time, or at all until woken.
+    Sleep(Option<Nanos>),
+    Done,
+}
+
+impl Running {
+    /// Runs turns until the mailbox is due or there is nothing to do.
+    fn stretch(&mut self, task: &TaskContext<'_>) -> Result<Stretch> {
+        self.sleeper.withdraw();
+        let mut now = self.partition.now();
+        let mailbox_due = now + MAILBOX_EVERY_NS;
+        while now < mailbox_due {
+            let progress = self.partition.turn()?;
+            if progress.done {
+                return Ok(Stretch::Done);
+            }
+            now = self.partition.now();
+            if progress.progressed {
+                self.ladder.reset();
+                continue;
+            }
+            match self.ladder.rest(now) {
+                Rest::Spin => std::hint::spin_loop(),
+                Rest::Yield => std::thread::yield_now(),
+                Rest::Park => {
+                    if let Some(stretch) = self.park(task)? {
+                        return Ok(stretch);
+                    }
+                    now = self.partition.now();
+                }
+            }
+        }
+        Ok(Stretch::Yield)
+    }
+
+    /// Sleeps on the thread, or says how the runtime is to sleep. `None`: look again.
+    fn park(&mut self, task: &TaskContext<'_>) -> Result<Option<Stretch>> {
+        self.sleeper.register(task.waker());
+        self.sleeper.announce();
+        // The look between announcing and sleeping; see `exchange::wake`.
+        let Progress { progressed, done, wake_at, .. } = self.partition.turn()?;
+        if progressed || done {
+            self.sleeper.withdraw();
+            return Ok(if done { Some(Stretch::Done) } else { None });
+        }
+        let now = self.partition.now();
+        match wake_at.map(|at| at.saturating_sub(now)) {
+            Some(0) => {
+                self.sleeper.withdraw();
+                Ok(None)
+            }
+            Some(wait) if wait <= THREAD_SLEEP_NS_MAX => {
+                self.sleeper.sleep_thread(Duration::from_nanos(wait));
+                Ok(None)
+            }
+            _ => Ok(Some(Stretch::Sleep(wake_at))),
+        }
+    }
+}
+
+impl ActorFuture<PartitionActor> for Drive {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        actor: &mut PartitionActor,
+        context: &mut Context<PartitionActor>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        self.timer = None;
+        let Some(running) = &mut actor.running else { return Poll::Ready(()) };
+        match running.stretch(task) {
+            Ok(Stretch::Yield) => {
+                task.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(Stretch::Sleep(wake_at)) => {
+                if let Some(at) = wake_at {
+                    let wait = at.saturating_sub(running.partition.now());
+                    let mut timer = Box::pin(actix::clock::sleep(Duration::from_nanos(wait)));
+                    // Polled once so that it knows whom to wake.
+                    let _ = timer.as_mut().poll(task);
+                    self.timer = Some(timer);
+                }
+                Poll::Pending
+            }
+            Ok(Stretch::Done) => {
+                actor.exit(Ok(()), context);
+                Poll::Ready(())
+            }
+            Err(error) => {
+                actor.exit(Err(error), context);
+                Poll::Ready(())
+            }
+        }
+    }
+}

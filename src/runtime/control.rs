@@ -1,0 +1,41 @@
+//! Control messages to a partition: the mailbox, never the lanes.
+
+use actix::{Addr, Message};
+
+use crate::exchange::wake::Wake;
+use crate::runtime::actor::PartitionActor;
+
+/// What a partition can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// End the sources, work off what is there.
+    Drain,
+    /// Drop everything and end.
+    Stop,
+}
+
+impl Message for Control {
+    type Result = ();
+}
+
+/// A running partition, as others see it.
+#[derive(Clone)]
+pub struct PartitionHandle {
+    mailbox: Addr<PartitionActor>,
+    wake: Wake,
+}
+
+impl PartitionHandle {
+    pub(crate) fn new(mailbox: Addr<PartitionActor>, wake: Wake) -> Self {
+        PartitionHandle { mailbox, wake }
+    }
+
+    /// Tells the partition; `false` if its mailbox is full. A partition that has ended counts as
+    /// told, since nothing is left to be done.
+    pub fn tell(&self, control: Control) -> bool {
+        let told = self.mailbox.try_send(control);
+        // The mailbox wakes the runtime, but a partition may sleep deeper than that.
+        self.wake.wake();
+        !matches!(told, Err(actix::prelude::SendError::Full(_)))
+    }
+}

@@ -1,0 +1,174 @@
+//! A partition: one instance of every task of a job, stepped in turns by one thread.
+//!
+//! The same type runs under the actor on a pinned core and under the simulation, one step at a
+//! time; it knows neither.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::dataflow::blame::take_culprit;
+use crate::dataflow::{Step, StepContext, Task};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::{Activity, PartitionMetrics};
+use crate::time::{Clock, Nanos};
+
+/// Batches that a task may take in per step. As many as a lane holds by default, so that a
+/// source's step fills no lane that was empty, and a turn stays near 100 µs.
+const BATCHES_PER_STEP: usize = 8;
+
+/// How a turn left the partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Some task moved something.
+    pub progressed: bool,
+    /// Some task could go on but for a full output.
+    pub blocked: bool,
+    /// All tasks are done.
+    pub done: bool,
+    /// When the next turn is wanted at the latest, if nothing else happens.
+    pub wake_at: Option<Nanos>,
+}
+
+struct Slot {
+    name: String,
+    task: Box<dyn Task>,
+    done: bool,
+}
+
+/// One partition of a job.
+pub struct Partition {
+    /// In the order of the graph: sources first.
+    slots: Vec<Slot>,
+    metrics: PartitionMetrics,
+    clock: Box<dyn Clock>,
+    index: usize,
+}
+
+impl Partition {
+    /// A partition of `tasks`, each with its name, in the order of the graph.
+    pub fn new(
+        index: usize,
+        tasks: Vec<(String, Box<dyn Task>)>,
+        metrics: PartitionMetrics,
+        clock: Box<dyn Clock>,
+    ) -> Self {
+        let slots =
+            tasks.into_iter().map(|(name, task)| Slot { name, task, done: false }).collect();
+        Partition { slots, metrics, clock, index }
+    }
+
+    /// Its index in the job.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Monotonic nanoseconds by its clock.
+    pub fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    /// Steps every task once, from the sinks to the sources, so that room is made before more is
+    /// let in.
+    ///
+    /// # Errors
+    /// A source's or sink's error, or [`ErrorKind::JobFailed`] if an operator panicked, naming
+    /// operator and key. The partition must not be used again.
+    pub fn turn(&mut self) -> Result<Progress> {
+        let mut progress = Progress { done: true, ..Progress::default() };
+        for index in (0..self.slots.len()).rev() {
+            let step = self.step(index)?;
+            progress.progressed |= step.progressed;
+            progress.blocked |= step.blocked;
+            progress.done &= step.done;
+            progress.wake_at = [progress.wake_at, step.wake_at].into_iter().flatten().min();
+        }
+        self.account(progress);
+        Ok(progress)
+    }
+
+    /// Steps one task, by its index in the graph. What a turn is made of.
+    ///
+    /// # Errors
+    /// As for [`turn`](Self::turn).
+    pub fn step(&mut self, index: usize) -> Result<Step> {
+        let slot = &mut self.slots[index];
+        if slot.done {
+            return Ok(Step { done: true, ..Step::default() });
+        }
+        let mut context = StepContext {
+            now: self.clock.now(),
+            clock: &*self.clock,
+            metrics: self.metrics.task(index),
+            batches_max: BATCHES_PER_STEP,
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| slot.task.step(&mut context)));
+        let step = match outcome {
+            Ok(step) => step.map_err(|error| of_task(&slot.name, error))?,
+            Err(panic) => return Err(panicked(&slot.name, &*panic)),
+        };
+        slot.done = step.done;
+        Ok(step)
+    }
+
+    /// How many tasks it has.
+    pub fn task_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether all its tasks are done.
+    pub fn is_done(&self) -> bool {
+        self.slots.iter().all(|slot| slot.done)
+    }
+
+    /// Asks the sources to end; what they have let in is still worked off.
+    pub fn drain(&mut self) {
+        for slot in &mut self.slots {
+            slot.task.drain();
+        }
+    }
+
+    /// Its counters, for what only the shell knows about its thread.
+    pub fn metrics(&mut self) -> &mut PartitionMetrics {
+        &mut self.metrics
+    }
+
+    /// Publishes the last figures. It has ended.
+    pub fn finish(self) {
+        let now = self.clock.now();
+        self.metrics.finish(now);
+    }
+
+    fn account(&mut self, progress: Progress) {
+        let now = self.clock.now();
+        let activity = if progress.progressed {
+            Activity::Busy
+        } else if progress.blocked {
+            Activity::Stalled
+        } else {
+            Activity::Idle
+        };
+        self.metrics.account(activity, now);
+        if self.metrics.is_due(now) {
+            self.metrics.publish(now);
+        }
+    }
+}
+
+fn of_task(task: &str, error: Error) -> Error {
+    Error::new(error.kind(), format!("task `{task}`")).with_source(error)
+}
+
+fn panicked(task: &str, panic: &(dyn std::any::Any + Send)) -> Error {
+    let said = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let place = match take_culprit() {
+        Some(culprit) => match culprit.key {
+            Some(key) => format!("operator `{}` panicked at key {key}", culprit.operator),
+            None => format!("operator `{}` panicked", culprit.operator),
+        },
+        None => format!("task `{task}` panicked"),
+    };
+    Error::new(ErrorKind::JobFailed, format!("{place}: {said}"))
+}

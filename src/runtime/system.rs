@@ -1,0 +1,105 @@
+//! The only file that builds an actix `System`: one unpinned thread of its own per job, with an
+//! arbiter (a thread with a runtime) per partition.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use actix::{Actor, Arbiter, System};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::wake::{Sleeper, Wake};
+use crate::runtime::actor::{OnExit, PartitionActor};
+use crate::runtime::control::PartitionHandle;
+use crate::runtime::host;
+use crate::runtime::idle::Ladder;
+use crate::runtime::partition::Partition;
+
+/// Everything a partition's thread needs to begin.
+pub struct PartitionSeed {
+    /// Makes the partition, on its own thread, so that its memory lies near its core.
+    pub make: Box<dyn FnOnce() -> Partition + Send>,
+    /// What it sleeps with.
+    pub sleeper: Sleeper,
+    /// What wakes it.
+    pub wake: Wake,
+    /// How it idles.
+    pub ladder: Ladder,
+    /// The core to pin it to.
+    pub core: Option<usize>,
+    /// Told when it has ended.
+    pub on_exit: OnExit,
+}
+
+/// The threads of a running job.
+pub struct SystemThread {
+    thread: Option<JoinHandle<()>>,
+    system: System,
+}
+
+impl SystemThread {
+    /// Starts one thread per seed, and one for the system itself; returns when all partitions can
+    /// be reached.
+    ///
+    /// The system's thread is started here and so inherits the affinity of the caller, which must
+    /// not be pinned; the partitions' threads inherit it from there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TryAgain`] if the operating system has no thread to give.
+    pub fn start(seeds: Vec<PartitionSeed>) -> Result<(SystemThread, Vec<PartitionHandle>)> {
+        let (started, start) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("millstream-system".to_owned())
+            .spawn(move || {
+                let system = System::new();
+                let arbiters: Vec<Arbiter> = seeds.iter().map(|_| Arbiter::new()).collect();
+                let handles = seeds
+                    .into_iter()
+                    .zip(&arbiters)
+                    .map(|(seed, arbiter)| start_partition(seed, arbiter))
+                    .collect::<Vec<_>>();
+                // The receiver waits below; it cannot be gone.
+                let _ = started.send((System::current(), handles));
+                // The exit code is always 0: outcomes are reported by `on_exit`.
+                let _ = system.run();
+                for arbiter in arbiters {
+                    arbiter.stop();
+                    // A panic outside a step has nowhere else to go; the job was told by then.
+                    let _ = arbiter.join();
+                }
+            })
+            .map_err(|error| {
+                Error::new(ErrorKind::TryAgain, "cannot start a thread").with_source(error)
+            })?;
+        let (system, handles) = start.recv().map_err(|_| {
+            Error::new(ErrorKind::TryAgain, "cannot start the partitions' threads; fewer may fit")
+        })?;
+        Ok((SystemThread { thread: Some(thread), system }, handles))
+    }
+
+    /// Stops the system and waits for all its threads.
+    pub fn stop(&mut self) {
+        self.system.stop();
+        if let Some(thread) = self.thread.take() {
+            // It panics only if starting did, and then nobody holds a `SystemThread`.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for SystemThread {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn start_partition(seed: PartitionSeed, arbiter: &Arbiter) -> PartitionHandle {
+    let PartitionSeed { make, sleeper, wake, ladder, core, on_exit } = seed;
+    let mailbox = PartitionActor::start_in_arbiter(&arbiter.handle(), move |_| {
+        if let Some(core) = core {
+            // Before anything is allocated: the first touch decides where memory lies.
+            host::pin_current_thread(core);
+        }
+        PartitionActor::new(make(), sleeper, ladder, on_exit)
+    });
+    PartitionHandle::new(mailbox, wake)
+}
