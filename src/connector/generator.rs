@@ -428,7 +428,7 @@ impl<R: Recipe> Source for GeneratorSource<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::BTreeMap;
 
     use super::*;
 
@@ -460,7 +460,7 @@ mod tests {
     }
 
     fn checksum_of(records: impl IntoIterator<Item = (u64, u64)>) -> (usize, u64) {
-        let mut table: HashMap<u64, (u64, u64)> = HashMap::new();
+        let mut table: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         for (key, value) in records {
             let state = table.entry(key).or_default();
             *state = (state.0 + 1, state.1 + value);
