@@ -1,67 +1,100 @@
 //! One contender in a process of its own: passes over a case until enough time was measured.
 
-use std::fs;
+use std::{fs, io, thread};
 
 use serde_json::{Value, json};
 
-use crate::Fault;
 use crate::case::Case;
-use crate::cores;
 use crate::options::Options;
-use crate::work::{Contender, Work};
+use crate::settings::{contender, parsed};
+use crate::suite::{RUN, RUN_LATENCY, SPIN};
+use crate::work::Work;
+use crate::{Fault, cores, latency};
 
-/// What a child process is told, in its command line.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// Whom to run.
-    pub contender: Contender,
-    /// In which shape.
-    pub shape: String,
-    /// On which records.
-    pub case: Case,
-    /// On which cores.
-    pub cores: Vec<usize>,
-    /// Seed of the records.
-    pub seed: u64,
-    /// Least time to measure.
-    pub seconds: f64,
+/// Does what `words` say, if they are a parent's to its child, and returns the report.
+pub fn obey(words: &[String]) -> Option<Result<Value, Fault>> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        [SPIN, core] => Some(spin(core)),
+        [RUN, case, records, seconds, name, shape, cores, seed] => {
+            let order = Order::parse(name, shape, cores, seed);
+            Some(order.and_then(|order| order.run(case, parsed(records)?, parsed(seconds)?)))
+        }
+        [RUN_LATENCY, seconds, name, shape, cores, seed] => {
+            let order = Order::parse(name, shape, cores, seed);
+            Some(order.and_then(|order| order.run_latency(parsed(seconds)?)))
+        }
+        _ => None,
+    }
 }
 
-/// Passes over the case until `seconds` were measured, and tells what it took in all.
-///
-/// The first pass is not counted: it takes the memory from the system that later ones find in the
-/// allocator, for all contenders alike. With no time to measure, it is the only one and counts.
-pub fn run(order: &Order) -> Result<Value, Fault> {
-    cores::restrict(&order.cores)?;
-    let input = order.case.input(order.seed)?;
-    let work = Work {
-        case: &order.case,
-        input: &input,
-        cores: &order.cores,
-        options: Options(&order.shape),
-    };
-    let mut passes = 0;
-    let mut seconds = 0.0;
-    let first = (order.contender.run)(&work);
-    if order.seconds == 0.0 {
-        passes = 1;
-        seconds = first.seconds;
+struct Order<'a> {
+    name: &'a str,
+    shape: &'a str,
+    cores: Vec<usize>,
+    seed: u64,
+}
+
+impl<'a> Order<'a> {
+    fn parse(name: &'a str, shape: &'a str, cores: &str, seed: &str) -> Result<Order<'a>, Fault> {
+        let cores: Vec<usize> = cores.split(',').map(parsed).collect::<Result<_, _>>()?;
+        cores::restrict(&cores)?;
+        Ok(Order { name, shape, cores, seed: parsed(seed)? })
     }
-    while seconds < order.seconds {
-        let pass = (order.contender.run)(&work);
-        if pass.checksum != first.checksum {
-            let seen = format!("{:#x}, then {:#x}", first.checksum, pass.checksum);
-            return Err(Fault::failed(format!("{} answers {seen}", order.contender.name)));
+
+    /// Passes over the case until `seconds` were measured, and tells what it took in all.
+    ///
+    /// The first pass is not counted: it takes the memory from the system that later ones find in
+    /// the allocator, for all contenders alike. With no time to measure, it is the only one.
+    fn run(&self, case: &str, records: u64, seconds: f64) -> Result<Value, Fault> {
+        let contender = contender(self.name)?;
+        let mut case = Case::named(case)?;
+        case.records = records;
+        let input = case.input(self.seed)?;
+        let options = Options(self.shape);
+        let work = Work { case: &case, input: &input, cores: &self.cores, options };
+        let first = (contender.run)(&work);
+        let (mut passes, mut measured) = match seconds {
+            0.0 => (1, first.seconds),
+            _ => (0, 0.0),
+        };
+        while measured < seconds {
+            let pass = (contender.run)(&work);
+            if pass.checksum != first.checksum {
+                let seen = format!("{:#x}, then {:#x}", first.checksum, pass.checksum);
+                return Err(Fault::failed(format!("{} answers {seen}", self.name)));
+            }
+            passes += 1;
+            measured += pass.seconds;
         }
-        passes += 1;
-        seconds += pass.seconds;
+        Ok(json!({
+            "records": case.records * passes,
+            "seconds": measured,
+            "checksum": first.checksum,
+            "rss_bytes_max": rss_bytes_max()?,
+        }))
     }
-    Ok(json!({
-        "records": order.case.records * passes,
-        "seconds": seconds,
-        "checksum": first.checksum,
-        "rss_bytes_max": rss_bytes_max()?,
-    }))
+
+    fn run_latency(&self, seconds: f64) -> Result<Value, Fault> {
+        let contender = contender(self.name)?;
+        let run = contender.latency;
+        let run = run.ok_or_else(|| Fault::usage(format!("no latency of {}", self.name)))?;
+        let input = latency::input(self.seed)?;
+        let options = Options(self.shape);
+        let offer = latency::Offer { input: &input, cores: &self.cores, seconds, options };
+        Ok(run(&offer).report(&offer))
+    }
+}
+
+/// Keeps `core` busy until the input is closed.
+fn spin(core: &str) -> Result<Value, Fault> {
+    let core = parsed(core)?;
+    let reader = thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink()).is_ok());
+    cores::pin(core);
+    while !reader.is_finished() {
+        std::hint::spin_loop();
+    }
+    Ok(Value::Null)
 }
 
 /// The most memory that this process had resident so far.

@@ -54,8 +54,15 @@ impl Line {
 
     /// Seconds from the start to `end`.
     pub fn seconds_until(&self, end: Instant) -> f64 {
-        let started = self.state().started.expect("workers start before they end");
-        (end - started).as_secs_f64()
+        (end - self.started()).as_secs_f64()
+    }
+
+    /// When the last one arrived.
+    ///
+    /// # Panics
+    /// If it has not.
+    pub fn started(&self) -> Instant {
+        self.state().started.expect("this is asked after the start")
     }
 
     fn state(&self) -> MutexGuard<'_, LineState> {

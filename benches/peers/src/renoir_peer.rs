@@ -33,7 +33,11 @@ pub fn run(work: &Work<'_>) -> Pass {
             let table = FoldTable::default();
             records
                 .repartition_by(Replication::Unlimited, |record| mix64(record.0))
-                .rich_map_custom(at_end(table, |table, (key, value)| count(table, key, value), checksum))
+                .rich_map_custom(at_end(
+                    table,
+                    |table, (key, value)| count(table, key, value),
+                    checksum,
+                ))
                 .for_each(collect(answers));
         }
     })
@@ -59,7 +63,11 @@ pub fn run_pre_aggregating(work: &Work<'_>) -> Pass {
             records
                 .rich_map_custom(count_locally())
                 .repartition_by(Replication::Unlimited, |partial: &Partial| mix64(partial.0))
-                .rich_map_custom(at_end(table, |table, (key, partial)| merge(table, key, partial), checksum))
+                .rich_map_custom(at_end(
+                    table,
+                    |table, (key, partial)| merge(table, key, partial),
+                    checksum,
+                ))
                 .for_each(collect(answers));
         }
     })

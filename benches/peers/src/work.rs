@@ -3,8 +3,9 @@
 use millstream::connector::generator::BenchInput;
 
 use crate::case::Case;
+use crate::latency::{Latencies, Offer};
 use crate::options::Options;
-use crate::{ours, plain, renoir_peer, timely_peer};
+use crate::{ours, plain, renoir_peer, timely_latency, timely_peer};
 
 /// One pass over the records of a case.
 #[derive(Clone, Copy, Debug)]
@@ -31,28 +32,51 @@ pub struct Pass {
 /// One who takes part.
 #[derive(Clone, Copy, Debug)]
 pub struct Contender {
-    /// Name in the report.
+    /// Name in the report, one of [`NAMES`].
     pub name: &'static str,
     /// The shapes it is run in; the best of them counts.
     pub shapes: &'static [&'static str],
     /// Runs one pass.
     pub run: fn(&Work<'_>) -> Pass,
+    /// Runs the open loop, if it takes part in that.
+    pub latency: Option<fn(&Offer<'_>) -> Latencies>,
 }
+
+/// Names of all contenders in the report, whether they are in this build or not.
+pub const NAMES: [&str; 7] = [
+    "ours",
+    "ours_pre_aggregated",
+    "timely",
+    "timely_preagg",
+    "renoir",
+    "renoir_preagg",
+    "plain_loop",
+];
+
+/// Name of the latency measurement among the cases.
+pub const LATENCY: &str = "latency";
 
 const PEERS: [Contender; 5] = [
     Contender {
         name: "timely",
         shapes: &["epoch=4096", "epoch=16384"],
         run: timely_peer::run,
+        latency: Some(timely_latency::run),
     },
     Contender {
         name: "timely_preagg",
-        shapes: &["epoch=4096", "epoch=16384"],
+        shapes: &["epoch=16384", "epoch=65536"],
         run: timely_peer::run_pre_aggregating,
+        latency: None,
     },
-    Contender { name: "renoir", shapes: &[""], run: renoir_peer::run },
-    Contender { name: "renoir_preagg", shapes: &[""], run: renoir_peer::run_pre_aggregating },
-    Contender { name: "plain_loop", shapes: &[""], run: plain::run },
+    Contender { name: "renoir", shapes: &[""], run: renoir_peer::run, latency: None },
+    Contender {
+        name: "renoir_preagg",
+        shapes: &[""],
+        run: renoir_peer::run_pre_aggregating,
+        latency: None,
+    },
+    Contender { name: "plain_loop", shapes: &[""], run: plain::run, latency: None },
 ];
 
 /// All contenders, in the order in which they are interleaved.
