@@ -9,10 +9,13 @@ mod for_each;
 mod iterator;
 mod stdout;
 
+pub mod channel;
 pub mod file;
 pub mod generator;
 
 pub use blackhole::{Blackhole, BlackholeSink, Count, blackhole};
+pub use channel::input::{Channel, Input, Inputs, TrySendError, channel};
+pub use channel::output::{ChannelSink, Output, TryRecvError, channel_sink};
 pub use collect::{Collect, CollectSink, Collected, collect};
 pub use collection::{Collection, collection};
 pub use dead_letter::{DeadLetter, DeadLetterReason, Rejected};
@@ -27,16 +30,6 @@ pub use file_sink::{FileSink, file_sink};
 pub use for_each::{ForEach, for_each};
 pub use iterator::{Iter, IteratorSource, iterator};
 pub use stdout::{Stdout, stdout};
-
-use crate::record::Batch;
-
-/// Removes the first `count` records, and their hashes where the batch has them.
-fn drop_front<T>(batch: &mut Batch<T>, count: usize) {
-    batch.records.drain(..count);
-    if !batch.hashes.is_empty() {
-        batch.hashes.drain(..count);
-    }
-}
 
 /// A context for tests of one connector.
 #[cfg(test)]
