@@ -34,6 +34,49 @@ impl Fields {
     #[inline]
     pub(super) fn split(&mut self, row: &str, delimiter: u8) -> Result<(), UnclosedQuote> {
         self.places.clear();
+        if self.split_plain(row.as_bytes(), delimiter) {
+            return Ok(());
+        }
+        self.split_with_quotes(row, delimiter)
+    }
+
+    /// Finds the fields of a row without quotes, eight bytes at a time, since fields are shorter
+    /// than a search for one byte takes to get going. `false` if there is a quote.
+    #[inline]
+    fn split_plain(&mut self, bytes: &[u8], delimiter: u8) -> bool {
+        let (delimiters, quotes) = (repeated(delimiter), repeated(b'"'));
+        let mut start = 0;
+        let mut chunk_start = 0;
+        let (chunks, rest) = bytes.as_chunks::<8>();
+        for &chunk in chunks {
+            let word = u64::from_le_bytes(chunk);
+            if zero_bytes(word ^ quotes) != 0 {
+                return false;
+            }
+            let mut found = zero_bytes(word ^ delimiters);
+            while found != 0 {
+                let end = chunk_start + found.trailing_zeros() as usize / 8;
+                self.push(start, end, Text::Row);
+                start = end + 1;
+                found &= found - 1;
+            }
+            chunk_start += 8;
+        }
+        for (index, &byte) in rest.iter().enumerate() {
+            if byte == b'"' {
+                return false;
+            }
+            if byte == delimiter {
+                self.push(start, chunk_start + index, Text::Row);
+                start = chunk_start + index + 1;
+            }
+        }
+        self.push(start, bytes.len(), Text::Row);
+        true
+    }
+
+    fn split_with_quotes(&mut self, row: &str, delimiter: u8) -> Result<(), UnclosedQuote> {
+        self.places.clear();
         self.unquoted.clear();
         let bytes = row.as_bytes();
         let mut start = 0;
@@ -105,6 +148,20 @@ impl Fields {
     }
 }
 
+/// `byte` in each of the eight bytes of a word.
+#[inline]
+fn repeated(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The top bit of each byte that is zero, and no other bit. Exact: no byte's sum carries into the
+/// next one.
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    !(((word & LOW_BITS) + LOW_BITS) | word | LOW_BITS)
+}
+
 /// Where `wanted` stands first, from `start` on.
 #[inline]
 fn find(bytes: &[u8], start: usize, wanted: u8) -> Option<usize> {
@@ -168,7 +225,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_are_split_as_the_csv_crate_splits_them(row in "[ab,\"é ]{1,12}") {
+        fn rows_are_split_as_the_csv_crate_splits_them(
+            row in prop_oneof!["[ab,\"é ]{1,12}", "[a,é\u{2c}\u{ac}\u{80}+-]{1,40}"],
+        ) {
             prop_assume!(!is_open(row.as_bytes(), 0, b','));
             let mut reader = csv::ReaderBuilder::new()
                 .has_headers(false)

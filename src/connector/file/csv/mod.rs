@@ -143,7 +143,8 @@ impl<T: DeserializeOwned + Send + 'static> Format for Csv<T> {
             Row { text, fields: &self.fields, header: &self.header, columns: &mut self.columns };
         match T::deserialize(row) {
             Ok(record) => Ok(record),
-            Err(error) => self.parse_by_name(text, error),
+            Err(error) if self.columns.are_positions() => self.parse_by_name(text, &error),
+            Err(error) => Err(error.rejected(&self.header)),
         }
     }
 }
@@ -168,23 +169,18 @@ impl<T: DeserializeOwned + Send + 'static> Csv<T> {
         Rejected::new(DeadLetterReason::ColumnCount, &text)
     }
 
-    /// Reads a row once more where reading it by position failed. Its error names the column; and
-    /// where it does not fail, `T` does not read its fields in the order that it names them, so
-    /// positions are no use for this file.
+    /// Reads a row once more where reading it by position failed. What fails by name as well is a
+    /// bad row. What does not shows that `T` does not read its fields in the order that it names
+    /// them, so positions are no use for this file.
     #[cold]
-    fn parse_by_name(&mut self, text: &str, error: Box<RowError>) -> Result<T, Rejected> {
-        if !self.columns.are_positions() {
-            return Err(error.rejected(&self.header));
-        }
+    fn parse_by_name(&mut self, text: &str, error: &RowError) -> Result<T, Rejected> {
         let mut columns = Columns::ByName;
         let (fields, header) = (&self.fields, &*self.header);
-        match T::deserialize(Row { text, fields, header, columns: &mut columns }) {
-            Ok(record) => {
-                self.columns = Columns::ByName;
-                Ok(record)
-            }
-            Err(error) => Err(error.rejected(&self.header)),
-        }
+        let Ok(record) = T::deserialize(Row { text, fields, header, columns: &mut columns }) else {
+            return Err(error.rejected(header));
+        };
+        self.columns = Columns::ByName;
+        Ok(record)
     }
 }
 

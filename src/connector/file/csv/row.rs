@@ -13,8 +13,8 @@ use crate::connector::file::csv::fields::Fields;
 
 /// How the fields of a struct are found in the rows of a file.
 ///
-/// Matching names costs a third of the time of a row (eight columns or so), and the match is the
-/// same for every row of a file. So once a row was read by name, the rest of the file is read by
+/// Matching every name in every row is work that comes out the same for all rows of a file. So once
+/// a row was read by name, the rest of the file is read by
 /// position, if every field that the struct asked for is one column. serde tells the names but not
 /// how they are used, so a struct may turn out not to read one value for each name in their order;
 /// reading by position then fails on a count, and the file is read by name for good.
