@@ -52,12 +52,6 @@ pub trait SourceConnector: Send + 'static {
         true
     }
 
-    /// The name and the typed handle maker of a source that the program feeds while the job runs;
-    /// `None` for all others.
-    fn input(&self) -> Option<(String, Box<dyn Any + Send + Sync>)> {
-        None
-    }
-
     /// Checks what can be checked before any thread starts (files are there, bounds are sane).
     ///
     /// # Errors

@@ -130,8 +130,8 @@ impl<T: Send + 'static> DeadLetters<T> for Reported {
 /// Files (or bytes in memory) as a source. Made by the constructors of the formats:
 /// [`text_lines`](lines::text_lines), `csv_file`, `json_lines`.
 ///
-/// A file is cut into splits of 64 KiB to 1 MiB at record boundaries. Of all splits, in the order of
-/// the files, split `i` is read by partition `i % partitions`, which keeps the order within its
+/// A file is cut into splits of 64 KiB to 1 MiB at record boundaries. Of all splits, in the order
+/// of the files, split `i` is read by partition `i % partitions`, which keeps the order within its
 /// splits. A record that cannot be read, or that is longer than 1 MiB, is a dead letter, and the
 /// stream goes on. A file that is missing, no regular file or not readable is refused before any
 /// thread starts.

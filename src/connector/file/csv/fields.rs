@@ -240,9 +240,10 @@ mod tests {
         fn open_is_what_cannot_be_split(row in "[ab,\"\n]{0,12}", cut in 0usize..12) {
             let whole = is_open(row.as_bytes(), 0, b',');
             prop_assert_eq!(whole, fields(&row).is_err());
-            let cut = cut.min(row.len());
-            if cut > 0 && is_open(&row.as_bytes()[..cut], 0, b',') && row.as_bytes()[cut - 1] != b'"' {
-                prop_assert_eq!(is_open(row.as_bytes(), cut, b','), whole);
+            // A cut stands behind a newline, so never behind a quote.
+            let known = &row.as_bytes()[..cut.min(row.len())];
+            if known.last().is_some_and(|&last| last != b'"') && is_open(known, 0, b',') {
+                prop_assert_eq!(is_open(row.as_bytes(), known.len(), b','), whole);
             }
         }
     }
