@@ -32,6 +32,12 @@ pub const CASES: [Case; 6] = [
 ];
 
 impl Case {
+    /// Small enough for a test, with several blocks and a last one that is not full.
+    #[cfg(test)]
+    pub fn small(warm: bool) -> Case {
+        Case { warm, ..case("small", 500, Skew::Zipf(1.0), 100_001) }
+    }
+
     /// The case called `name`.
     pub fn named(name: &str) -> Result<Case, Fault> {
         let found = CASES.into_iter().find(|case| case.name == name);

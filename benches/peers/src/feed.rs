@@ -154,3 +154,22 @@ impl Iterator for FeedIterator {
         record
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iterator_gives_the_warm_up_then_waits_then_gives_the_rest() {
+        let case = Case::small(true);
+        let input = case.input(1).unwrap();
+        let line = Arc::new(Line::new(1));
+        let mut records = FeedIterator::new(Feed::new(&case, &input, 0, 1), Arc::clone(&line));
+        let warm: Vec<Record> = records.by_ref().take(500).collect();
+        assert!(warm.into_iter().eq((0..500).map(|key| (key, 0))));
+        assert!(!line.is_open());
+        let timed = (0..case.records).map(|index| input.record(index));
+        assert!(records.eq(timed));
+        assert!(line.is_open());
+    }
+}

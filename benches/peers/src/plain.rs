@@ -3,6 +3,9 @@
 use std::hash::BuildHasher;
 use std::time::Instant;
 
+use foldhash::fast::FixedState;
+use rustc_hash::FxBuildHasher;
+
 use crate::cores;
 use crate::feed::{Feed, Line};
 use crate::options::{Options, Table, checksum, count};
@@ -12,8 +15,8 @@ use crate::work::{Pass, Work};
 pub fn run(work: &Work<'_>) -> Pass {
     cores::pin(work.cores[0]);
     match work.options {
-        options if options.is("hash", "fx") => run_with::<rustc_hash::FxBuildHasher>(work, options),
-        options => run_with::<foldhash::fast::FixedState>(work, options),
+        options if options.is("hash", "fold") => run_with::<FixedState>(work, options),
+        options => run_with::<FxBuildHasher>(work, options),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::work::{Pass, Work};
 
 /// A key's state or partial result: count and sum.
 type Partial = (u64, (u64, u64));
-type FoldTable = Table<foldhash::fast::FixedState>;
+type FoldTable = Table<rustc_hash::FxBuildHasher>;
 /// When each replica of the last block was done, and the checksum of its keys.
 type Answers = Arc<Mutex<Vec<(Instant, u64)>>>;
 

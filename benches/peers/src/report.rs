@@ -23,7 +23,7 @@ pub fn case(measured: &Measured, all: &[Series]) -> Value {
     let mut spread = Map::new();
     for name in NAMES {
         let best = best(all, name);
-        report[name] = best.map_or(Value::Null, |series| json!(series.median().round()));
+        report[name] = best.map_or(Value::Null, |series| json!(series.median() as u64));
         spread.insert(name.into(), best.map_or(Value::Null, |series| json!(series.spread())));
     }
     report["spread"] = Value::Object(spread);
@@ -52,7 +52,7 @@ fn best<'a>(all: &'a [Series], name: &str) -> Option<&'a Series> {
 fn shapes(all: &[Series]) -> Value {
     let mut tried = json!({});
     for series in all {
-        tried[series.contender][&series.shape] = json!(series.median().round());
+        tried[series.contender][&series.shape] = json!(series.median() as u64);
     }
     tried
 }
@@ -64,7 +64,7 @@ pub fn memory(measured: &Measured) -> Value {
         let of_name = measured.quiet.iter().filter(|series| series.contender == name);
         // The shape that takes the least, since the best speaks for its contender.
         let least = of_name.min_by(|a, b| a.median().total_cmp(&b.median()));
-        report[name] = least.map_or(Value::Null, |series| json!(series.median()));
+        report[name] = least.map_or(Value::Null, |series| json!(series.median() as u64));
     }
     report["ratio"] = ratios(&report);
     report
@@ -91,10 +91,10 @@ fn middle(reports: &[Value]) -> Value {
     };
     let mut one = json!({});
     for name in PERCENTILES.iter().map(|percentile| percentile.0).chain(["max", "rate_achieved"]) {
-        one[name] = json!(median(&figures(name)).round());
+        one[name] = json!(median(&figures(name)) as u64);
     }
     one["is_rate_held"] = json!(reports.iter().all(|report| report["is_rate_held"] == true));
-    one["p50_of_each"] = json!(figures("p50"));
+    one["p50_of_each"] = json!(figures("p50").iter().map(|&ns| ns as u64).collect::<Vec<_>>());
     one
 }
 
@@ -164,11 +164,11 @@ mod tests {
         let measured =
             Measured { case: CASES[0], checksum: Some(7), quiet: quiet.clone(), busy: Vec::new() };
         let report = case(&measured, &quiet);
-        assert_eq!(report["timely"], 15.0);
+        assert_eq!(report["timely"], 15);
         assert_eq!(report["spread"]["timely"], 0.4);
         assert_eq!(report["ratio"]["timely"], 2.0);
         assert!(report["renoir"].is_null() && report["ratio"]["renoir"].is_null());
-        assert_eq!(report["shapes"]["timely"]["epoch=4096"], 10.0);
+        assert_eq!(report["shapes"]["timely"]["epoch=4096"], 10);
         assert_eq!(report["name"], "keys-1k");
     }
 }

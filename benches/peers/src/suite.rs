@@ -164,7 +164,7 @@ struct Neighbour {
 impl Neighbour {
     fn start(core: usize) -> Result<Neighbour, Fault> {
         let mut command = own_command()?;
-        command.args([SPIN, &core.to_string()]).stdin(Stdio::piped());
+        command.args([SPIN, &core.to_string()]).stdin(Stdio::piped()).stdout(Stdio::null());
         Ok(Neighbour { process: command.spawn().map_err(failed)? })
     }
 }

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::fast::FixedState;
 use millstream::connector::generator::{BenchInput, mix64};
+use rustc_hash::FxBuildHasher;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::{Operator, OutputBuilderSession};
@@ -30,16 +32,16 @@ type Answer = Rc<Cell<Option<u64>>>;
 /// Counts behind an exchange.
 pub fn run(work: &Work<'_>) -> Pass {
     match work.options {
-        options if options.is("hash", "fx") => run_with::<rustc_hash::FxBuildHasher>(work, false),
-        _ => run_with::<foldhash::fast::FixedState>(work, false),
+        options if options.is("hash", "fold") => run_with::<FixedState>(work, false),
+        _ => run_with::<FxBuildHasher>(work, false),
     }
 }
 
 /// Counts in a local table, exchanges its content at the end, adds up.
 pub fn run_pre_aggregating(work: &Work<'_>) -> Pass {
     match work.options {
-        options if options.is("hash", "fx") => run_with::<rustc_hash::FxBuildHasher>(work, true),
-        _ => run_with::<foldhash::fast::FixedState>(work, true),
+        options if options.is("hash", "fold") => run_with::<FixedState>(work, true),
+        _ => run_with::<FxBuildHasher>(work, true),
     }
 }
 
@@ -110,7 +112,7 @@ where
             counted::<S>(records, answer.clone(), route).probe_with(&probe);
         }
     });
-    let epoch_records = options.number("epoch", 4096);
+    let epoch_records = options.number("epoch", 16384);
     let lag = options.number("lag", 1) as u64;
     let mut driver = Driver { worker, input, probe, lag, buffer: Vec::new() };
     driver.drive(|out| feed.fill_warm(epoch_records, out));

@@ -59,13 +59,13 @@ pub const LATENCY: &str = "latency";
 const PEERS: [Contender; 5] = [
     Contender {
         name: "timely",
-        shapes: &["epoch=4096", "epoch=16384"],
+        shapes: &["epoch=16384", "epoch=16384 route=hash", "epoch=65536"],
         run: timely_peer::run,
         latency: Some(timely_latency::run),
     },
     Contender {
         name: "timely_preagg",
-        shapes: &["epoch=16384", "epoch=65536"],
+        shapes: &["epoch=65536"],
         run: timely_peer::run_pre_aggregating,
         latency: None,
     },
@@ -82,4 +82,47 @@ const PEERS: [Contender; 5] = [
 /// All contenders, in the order in which they are interleaved.
 pub fn contenders() -> impl Iterator<Item = Contender> {
     ours::CONTENDERS.iter().copied().chain(PEERS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use millstream::connector::generator::keyed_count_checksum;
+
+    use super::*;
+    use crate::cores;
+
+    /// What a naive loop answers, with the warm-up of `workers` workers.
+    fn expected(case: &Case, input: &BenchInput, workers: u64) -> u64 {
+        let mut states: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+        if case.warm {
+            states.extend((0..input.keys()).map(|key| (key, (workers, 0))));
+        }
+        for (key, value) in (0..case.records).map(|index| input.record(index)) {
+            let state = states.entry(key).or_default();
+            *state = (state.0 + 1, state.1 + value);
+        }
+        keyed_count_checksum(states.into_iter().map(|(key, (count, sum))| (key, count, sum)))
+    }
+
+    #[test]
+    fn every_contender_in_every_shape_answers_as_a_naive_loop_does() {
+        let cores: Vec<usize> = cores::allowed().unwrap().into_iter().take(2).collect();
+        for case in [Case::small(false), Case::small(true)] {
+            let input = case.input(7).unwrap();
+            let expected = expected(&case, &input, cores.len() as u64);
+            for contender in contenders() {
+                for shape in contender.shapes.iter().copied().chain(["shape=group hash=fold"]) {
+                    let options = Options(shape);
+                    let work = Work { case: &case, input: &input, cores: &cores, options };
+                    // A thread of its own, since some contenders pin the one that they run on.
+                    let pass = std::thread::scope(|scope| {
+                        scope.spawn(|| (contender.run)(&work)).join().unwrap()
+                    });
+                    assert_eq!(pass.checksum, expected, "{} {shape} {case:?}", contender.name);
+                }
+            }
+        }
+    }
 }
