@@ -1,4 +1,10 @@
 //! Millstream, through its public API.
+//!
+//! A contender of ours runs its input (`Case::records` of `Work::input`, after one record (key, 0)
+//! for every key from every partition where `Case::warm` asks for it) through an engine with one
+//! partition on each of `Work::cores`, and gives the seconds from the first record that counts to
+//! the last result. In the open loop, partition *p* of *P* sends its record *j* at
+//! `j * Offer::interval_ns()` after the start.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
