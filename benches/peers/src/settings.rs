@@ -15,7 +15,8 @@ Runs the same work on several engines, interleaved, and prints medians and ratio
 
 usage: millstream-peers [flags]
   --cases A,B         of keys-1k keys-100k keys-10m-cold keys-10m-warm zipf-1.0 zipf-1.4 latency
-  --contenders A,B    of ours ours_pre_aggregated timely timely_preagg renoir renoir_preagg plain_loop
+  --contenders A,B    of ours ours_pre_aggregated timely timely_preagg renoir renoir_preagg
+                      plain_loop
   --repetitions N     runs of each, default 5
   --seconds S         least time measured in a run, default 2
   --records N         records of a pass, instead of the case's own number
