@@ -262,19 +262,25 @@ impl<K, S> Segment<K, S> {
 }
 
 impl<K: Key, S> Segment<K, S> {
-    /// Where `key` lies, if it is here.
-    #[inline]
-    pub(super) fn find(&self, hash: u64, key: &K) -> Option<Place> {
+    /// The slot of the home bucket that holds `key`, if one does: nearly always, if the key is
+    /// here at all.
+    #[inline(always)]
+    pub(super) fn find_at_home(&self, hash: u64, key: &K) -> Option<Place> {
         let home = self.home(order(hash));
         let bucket = self.buckets.get(home)?;
         let slot = bucket.position(hash);
-        if slot < SLOTS && bucket.0[slot].as_ref().is_some_and(|entry| entry.key == *key) {
-            return Some(Place { bucket: home, slot });
+        let found = bucket.0.get(slot)?.as_ref().is_some_and(|entry| entry.key == *key);
+        found.then_some(Place { bucket: home, slot })
+    }
+
+    /// Where `key` lies, if it is here.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, key: &K) -> Option<Place> {
+        match self.find_at_home(hash, key) {
+            Some(place) => Some(place),
+            None if self.buckets.is_empty() => None,
+            None => self.find_beyond(self.home(order(hash)), hash, key),
         }
-        if slot == SLOTS && !bucket.is_full() {
-            return None;
-        }
-        self.find_beyond(home, hash, key)
     }
 
     /// Goes on where the home bucket is full, or holds another key with the same hash.

@@ -94,7 +94,7 @@ impl<K: Key, S> KeyedStore<K, S> {
     }
 
     /// The state of `key`, the default one if it had none.
-    #[inline]
+    #[inline(always)]
     pub fn get_or_insert(&mut self, hash: u64, key: K) -> &mut S
     where
         S: Default,
@@ -103,13 +103,27 @@ impl<K: Key, S> KeyedStore<K, S> {
     }
 
     /// The stored key equal to `key` and its state, the default one if it had none.
-    #[inline]
+    #[inline(always)]
     pub fn entry(&mut self, hash: u64, key: K) -> (&K, &mut S)
     where
         S: Default,
     {
         let hash = non_zero(hash);
         let at = self.segment_of(hash.get());
+        // Its own way out, so that nothing is looked up or checked twice on it.
+        if let Some(place) = self.segments[at].find_at_home(hash.get(), &key) {
+            let entry = self.segments[at].entry_mut(place);
+            return (&entry.key, &mut entry.state);
+        }
+        self.entry_beyond(at, hash, key)
+    }
+
+    /// An entry that its home bucket does not hold.
+    #[inline(never)]
+    fn entry_beyond(&mut self, at: usize, hash: NonZeroU64, key: K) -> (&K, &mut S)
+    where
+        S: Default,
+    {
         let (at, place) = match self.segments[at].find(hash.get(), &key) {
             Some(place) => (at, place),
             None => self.insert_new(at, Entry { hash, key, state: S::default() }),
