@@ -32,7 +32,7 @@ pub struct Cursor {
 }
 
 /// About so many buckets are looked through at a time.
-const BUCKETS_AT_A_TIME: usize = 128;
+const BUCKETS_AT_A_TIME: usize = 64;
 
 impl Cursor {
     /// A walk that has not begun.

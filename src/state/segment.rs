@@ -1,9 +1,14 @@
-//! One open-addressing table: a run of buckets of four slots, probed linearly.
+//! One open-addressing table: a run of buckets of eight slots, probed linearly.
 //!
 //! The home bucket of an entry is its *order* (the hash without the key group's bits) scaled to
 //! the number of buckets, so any number of buckets will do, and homes ascend with the order:
 //! growing and walking go through memory in one direction, and a range of orders lies in a range
 //! of buckets. The key group's bits are left out because some partitioners use few groups.
+//!
+//! Beside its entries a bucket has a byte per slot, its *tag*: 0 for an empty slot, else the low
+//! bits of the hash. The eight tags are one word and are compared at once (the method of Abseil's
+//! Swiss tables, of which hashbrown is the Rust form), so that a look-up hardly ever takes a branch
+//! that depends on where in the bucket a key lies.
 //!
 //! Invariant: every bucket between an entry's home and the bucket it lies in is full.
 
@@ -23,33 +28,56 @@ pub(super) struct Entry<K, S> {
 
 type Slot<K, S> = Option<Entry<K, S>>;
 
-const SLOTS: usize = 4;
+const SLOTS: usize = 8;
 
-/// Slots that are compared together, without a branch between them. Begins a cache line, and is
-/// two of them for a u64 key with 16 bytes of state.
+/// The tags of a bucket: that of slot *i* is byte *i*, the lowest first.
+type Tags = u64;
+
+/// The slots of one bucket. Begins a cache line; an entry of a u64 key and 16 bytes of state never
+/// crosses one.
 #[repr(align(64))]
 struct Bucket<K, S>([Slot<K, S>; SLOTS]);
 
-impl<K, S> Bucket<K, S> {
-    const EMPTY: Self = Bucket([const { None }; SLOTS]);
+/// The tag of an entry with this hash. The low bits, since the home is made from high ones.
+#[inline]
+fn tag(hash: u64) -> u8 {
+    (hash as u8).max(1)
+}
 
-    #[inline]
-    fn hash(&self, slot: usize) -> u64 {
-        self.0[slot].as_ref().map_or(0, |entry| entry.hash.get())
-    }
+const LOW_BITS: u64 = u64::from_ne_bytes([0x01; SLOTS]);
+const ALL_BUT_HIGH_BITS: u64 = LOW_BITS * 0x7f;
 
-    /// The first slot with this hash (0: the first empty one), or `SLOTS`. Looks at all slots at
-    /// once: which of them it is cannot be predicted, that it is one of them can.
-    #[inline]
-    fn position(&self, hash: u64) -> usize {
-        let equal = |slot: usize| u32::from(self.hash(slot) == hash) << slot;
-        let found = equal(0) | equal(1) | equal(2) | equal(3) | 1 << SLOTS;
-        found.trailing_zeros() as usize
-    }
+/// The slots whose tag is `tag`: the high bit of each one's byte.
+#[inline]
+fn slots_with(tags: Tags, tag: u8) -> u64 {
+    // Zero bytes of a word without a carry between bytes (Warren, Hacker's Delight, 6-1).
+    let differ = tags ^ (LOW_BITS * u64::from(tag));
+    !(((differ & ALL_BUT_HIGH_BITS) + ALL_BUT_HIGH_BITS) | differ | ALL_BUT_HIGH_BITS)
+}
 
-    fn is_full(&self) -> bool {
-        self.0.iter().all(Option::is_some)
-    }
+/// The lowest of `slots`, or `SLOTS` if there is none.
+#[inline]
+fn lowest(slots: u64) -> usize {
+    (slots.trailing_zeros() / u8::BITS) as usize
+}
+
+#[inline]
+fn with_tag(tags: Tags, slot: usize, tag: u8) -> Tags {
+    let shift = slot as u32 * u8::BITS;
+    (tags & !(0xff << shift)) | (Tags::from(tag) << shift)
+}
+
+fn is_full(tags: Tags) -> bool {
+    slots_with(tags, 0) == 0
+}
+
+/// All of `slots`, lowest first.
+fn each_of(mut slots: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let slot = (slots != 0).then(|| lowest(slots))?;
+        slots &= slots - 1;
+        Some(slot)
+    })
 }
 
 /// Where an entry lies in its segment.
@@ -61,15 +89,19 @@ pub(super) struct Place {
 
 /// A table of its own, for one key group or for some neighbouring ones.
 pub(super) struct Segment<K, S> {
+    tags: Box<[Tags]>,
     buckets: Box<[Bucket<K, S>]>,
     len: usize,
     /// How many top bits of the hash all its entries share.
     pub(super) depth: u32,
 }
 
-/// At most four fifths of the slots hold an entry, so that a probe always meets an empty one.
+/// The share of the slots that may be taken, so that few buckets are full and a probe
+/// always ends.
+const LOAD_MAX: (usize, usize) = (4, 5);
+
 const fn room_in(buckets: usize) -> usize {
-    buckets * SLOTS * 4 / 5
+    buckets * SLOTS * LOAD_MAX.0 / LOAD_MAX.1
 }
 
 /// From this size on a segment grows by half and no longer doubles.
@@ -84,18 +116,21 @@ pub(super) const fn order(hash: u64) -> u64 {
 impl<K, S> Segment<K, S> {
     /// A segment without entries that has not allocated.
     pub(super) fn new(depth: u32) -> Self {
-        Segment { buckets: Box::default(), len: 0, depth }
+        Segment { tags: Box::default(), buckets: Box::default(), len: 0, depth }
     }
 
     /// A segment that takes `entries` without growing.
     pub(super) fn with_room_for(entries: usize, depth: u32) -> Self {
-        let buckets = (entries * 5).div_ceil(4 * SLOTS);
-        debug_assert!(room_in(buckets) >= entries);
-        Self::with_buckets(buckets, depth)
+        Self::with_buckets((entries * LOAD_MAX.1).div_ceil(SLOTS * LOAD_MAX.0), depth)
     }
 
     fn with_buckets(buckets: usize, depth: u32) -> Self {
-        Segment { buckets: (0..buckets).map(|_| Bucket::EMPTY).collect(), len: 0, depth }
+        Segment {
+            tags: vec![0; buckets].into(),
+            buckets: (0..buckets).map(|_| Bucket([const { None }; SLOTS])).collect(),
+            len: 0,
+            depth,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -107,13 +142,13 @@ impl<K, S> Segment<K, S> {
     }
 
     pub(super) fn bytes_of(buckets: usize) -> usize {
-        buckets * size_of::<Bucket<K, S>>()
+        buckets * (size_of::<Bucket<K, S>>() + size_of::<Tags>())
     }
 
     /// How many buckets it will have after it has grown once more.
     pub(super) fn buckets_next(&self) -> usize {
         let now = self.buckets.len();
-        if Self::bytes_of(now) < STEP_BYTES { (2 * now).max(2) } else { now + now / 2 }
+        if Self::bytes_of(now) < STEP_BYTES { (2 * now).max(1) } else { now + now / 2 }
     }
 
     #[inline]
@@ -132,13 +167,31 @@ impl<K, S> Segment<K, S> {
         if bucket + 1 < self.buckets.len() { bucket + 1 } else { 0 }
     }
 
-    /// Asks for the home bucket of `hash`.
+    /// Asks for the tags of the home bucket of `hash`.
     #[inline]
-    pub(super) fn prefetch(&self, hash: u64) {
-        if let Some(bucket) = self.buckets.get(self.home(order(hash))) {
-            prefetch(&bucket.0[0]);
-            prefetch(&bucket.0[SLOTS / 2]);
+    pub(super) fn prefetch_tags(&self, hash: u64) {
+        if let Some(tags) = self.tags.get(self.home(order(hash))) {
+            prefetch(tags);
         }
+    }
+
+    /// Reads the tags of the home bucket of `hash` and asks for the entry that may have it.
+    #[inline]
+    pub(super) fn prefetch_entry(&self, hash: u64) -> Option<Place> {
+        let bucket = self.home(order(hash));
+        let slot = lowest(slots_with(*self.tags.get(bucket)?, tag(hash)));
+        prefetch(self.buckets[bucket].0.get(slot)?);
+        Some(Place { bucket, slot })
+    }
+
+    /// The entry at this place, if it is that of `key`.
+    #[inline]
+    pub(super) fn entry_if(&mut self, at: Place, hash: u64, key: &K) -> Option<&mut Entry<K, S>>
+    where
+        K: Eq,
+    {
+        let slot = self.buckets.get_mut(at.bucket)?.0.get_mut(at.slot)?;
+        slot.as_mut().filter(|entry| entry.hash.get() == hash && entry.key == *key)
     }
 
     #[inline]
@@ -157,14 +210,20 @@ impl<K, S> Segment<K, S> {
         debug_assert!(!self.is_full());
         let mut bucket = self.home(order(entry.hash.get()));
         loop {
-            let slot = self.buckets[bucket].position(0);
+            let slot = lowest(slots_with(self.tags[bucket], 0));
             if slot < SLOTS {
+                self.tags[bucket] = with_tag(self.tags[bucket], slot, tag(entry.hash.get()));
                 self.buckets[bucket].0[slot] = Some(entry);
                 self.len += 1;
                 return Place { bucket, slot };
             }
             bucket = self.next(bucket);
         }
+    }
+
+    fn take(&mut self, at: Place) -> Option<Entry<K, S>> {
+        self.tags[at.bucket] = with_tag(self.tags[at.bucket], at.slot, 0);
+        self.buckets[at.bucket].0[at.slot].take()
     }
 
     /// Moves all entries into `buckets` buckets.
@@ -179,17 +238,19 @@ impl<K, S> Segment<K, S> {
     /// could not lie in the gap's bucket when it came moves up, and leaves a gap of its own
     /// (Knuth, volume 3, 6.4, algorithm R, by buckets).
     pub(super) fn remove(&mut self, at: Place) -> Entry<K, S> {
-        let mut was_full = self.buckets[at.bucket].is_full();
-        let removed = self.buckets[at.bucket].0[at.slot].take();
+        let mut was_full = is_full(self.tags[at.bucket]);
+        let removed = self.take(at);
         self.len -= 1;
         let mut gap = at;
         let mut bucket = at.bucket;
         while was_full {
             bucket = self.next(bucket);
-            was_full = self.buckets[bucket].is_full();
+            was_full = is_full(self.tags[bucket]);
             let passed = |slot: &usize| self.passed(gap.bucket, bucket, *slot);
             if let Some(slot) = (0..SLOTS).find(passed) {
-                let moved = self.buckets[bucket].0[slot].take();
+                let moved = self.take(Place { bucket, slot });
+                let tag = moved.as_ref().map_or(0, |entry| tag(entry.hash.get()));
+                self.tags[gap.bucket] = with_tag(self.tags[gap.bucket], gap.slot, tag);
                 self.buckets[gap.bucket].0[gap.slot] = moved;
                 gap = Place { bucket, slot };
             }
@@ -232,13 +293,14 @@ impl<K, S> Segment<K, S> {
         let mut bucket = self.home(order(hash));
         let mut left = nth;
         for _ in 0..self.buckets.len() {
-            for slot in (0..SLOTS).filter(|slot| self.buckets[bucket].hash(*slot) == hash) {
-                if left == 0 {
-                    return Some(Place { bucket, slot });
+            for slot in each_of(slots_with(self.tags[bucket], tag(hash))) {
+                let place = Place { bucket, slot };
+                match self.entry(place).hash.get() == hash {
+                    true if left == 0 => return Some(place),
+                    same => left -= usize::from(same),
                 }
-                left -= 1;
             }
-            if !self.buckets[bucket].is_full() {
+            if !is_full(self.tags[bucket]) {
                 return None;
             }
             bucket = self.next(bucket);
@@ -253,7 +315,7 @@ impl<K, S> Segment<K, S> {
         for visited in 1..=self.buckets.len() {
             let hashes = self.buckets[bucket].0.iter().flatten().map(|entry| entry.hash.get());
             into.extend(hashes.filter(|hash| orders.contains(&order(*hash))));
-            if visited >= homes && !self.buckets[bucket].is_full() {
+            if visited >= homes && !is_full(self.tags[bucket]) {
                 return;
             }
             bucket = self.next(bucket);
@@ -267,9 +329,9 @@ impl<K: Key, S> Segment<K, S> {
     #[inline(always)]
     pub(super) fn find_at_home(&self, hash: u64, key: &K) -> Option<Place> {
         let home = self.home(order(hash));
-        let bucket = self.buckets.get(home)?;
-        let slot = bucket.position(hash);
-        let found = bucket.0.get(slot)?.as_ref().is_some_and(|entry| entry.key == *key);
+        let slot = lowest(slots_with(*self.tags.get(home)?, tag(hash)));
+        let entry = self.buckets[home].0.get(slot)?.as_ref()?;
+        let found = entry.hash.get() == hash && entry.key == *key;
         found.then_some(Place { bucket: home, slot })
     }
 
@@ -288,18 +350,45 @@ impl<K: Key, S> Segment<K, S> {
     fn find_beyond(&self, home: usize, hash: u64, key: &K) -> Option<Place> {
         let mut bucket = home;
         loop {
-            for (slot, entry) in self.buckets[bucket].0.iter().enumerate() {
-                match entry {
-                    Some(entry) if entry.hash.get() == hash && entry.key == *key => {
-                        return Some(Place { bucket, slot });
-                    }
-                    _ => {}
+            for slot in each_of(slots_with(self.tags[bucket], tag(hash))) {
+                let place = Place { bucket, slot };
+                let entry = self.entry(place);
+                if entry.hash.get() == hash && entry.key == *key {
+                    return Some(place);
                 }
             }
-            if !self.buckets[bucket].is_full() {
+            if !is_full(self.tags[bucket]) {
                 return None;
             }
             bucket = self.next(bucket);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_found_by_their_tags_lowest_first() {
+        let tags = Tags::from_le_bytes([0, 1, 2, 0x80, 0xff, 1, 0, 0x81]);
+        let found = |tag| each_of(slots_with(tags, tag)).collect::<Vec<_>>();
+        assert_eq!(found(0), [0, 6]);
+        assert_eq!(found(1), [1, 5]);
+        assert_eq!(found(0x80), [3]);
+        assert_eq!(found(0x81), [7]);
+        assert_eq!(found(0xff), [4]);
+        assert_eq!(lowest(slots_with(tags, 3)), SLOTS);
+        assert!(!is_full(tags) && is_full(with_tag(with_tag(tags, 0, 9), 6, 1)));
+    }
+
+    #[test]
+    fn the_tag_of_an_entry_is_never_that_of_an_empty_slot() {
+        assert!((0..1000).all(|hash| tag(hash) != 0));
+    }
+
+    #[test]
+    fn an_entry_of_sixteen_bytes_of_state_takes_half_a_line() {
+        assert_eq!(size_of::<Bucket<u64, (u64, u64)>>(), SLOTS * 32);
     }
 }
