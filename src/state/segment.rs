@@ -41,7 +41,7 @@ struct Bucket<K, S>([Slot<K, S>; SLOTS]);
 /// The tag of an entry with this hash. The low bits, since the home is made from high ones.
 #[inline]
 fn tag(hash: u64) -> u8 {
-    (hash as u8).max(1)
+    hash as u8 | 1
 }
 
 const LOW_BITS: u64 = u64::from_ne_bytes([0x01; SLOTS]);
@@ -175,11 +175,14 @@ impl<K, S> Segment<K, S> {
         }
     }
 
-    /// Reads the tags of the home bucket of `hash` and asks for the entry that may have it.
+    /// Reads the tags of the home bucket of `hash` and asks for the entry that may have it, or the
+    /// slot that a new one would get.
     #[inline]
     pub(super) fn prefetch_entry(&self, hash: u64) -> Option<Place> {
         let bucket = self.home(order(hash));
-        let slot = lowest(slots_with(*self.tags.get(bucket)?, tag(hash)));
+        let tags = *self.tags.get(bucket)?;
+        let slot = lowest(slots_with(tags, tag(hash)));
+        let slot = if slot < SLOTS { slot } else { lowest(slots_with(tags, 0)) };
         prefetch(self.buckets[bucket].0.get(slot)?);
         Some(Place { bucket, slot })
     }

@@ -10,8 +10,8 @@ use crate::state::segment::{Entry, Place, Segment};
 /// State by key, addressed by the hash that records carry. The folder's README says how it lies
 /// in memory and why.
 ///
-/// A hash must always come with the same keys ([`hash_key`](crate::record::hash_key), or a keyed
-/// partitioner's). A hash of 0, which neither returns, counts as 1.
+/// A key must always come with the same hash: [`hash_key`](crate::record::hash_key)'s, or a keyed
+/// partitioner's. Neither is ever 0, and inserting under 0 panics.
 ///
 /// ```
 /// use millstream::record::hash_key;
@@ -24,10 +24,9 @@ use crate::state::segment::{Entry, Place, Segment};
 /// assert_eq!(counts.get(hash_key("a"), &"a"), Some(&2));
 /// ```
 pub struct KeyedStore<K, S> {
-    /// `directory[top bits of the hash]` is an index into `segments`; a power of two long.
-    directory: Vec<u16>,
-    /// 63 - log2(directory.len()): what is left of `hash >> 1` to shift out.
-    shift: u32,
+    /// `directory[key group]` is an index into `segments`. Always of full length: a look-up then
+    /// needs no bounds check and no shift of its own, for 8 KiB.
+    directory: Box<[u16; KEY_GROUPS]>,
     segments: Vec<Segment<K, S>>,
     len: usize,
     buckets: usize,
@@ -42,8 +41,7 @@ impl<K: Key, S> KeyedStore<K, S> {
     /// A store without entries.
     pub fn new() -> Self {
         KeyedStore {
-            directory: vec![0],
-            shift: u64::BITS - 1,
+            directory: Box::new([0; KEY_GROUPS]),
             segments: vec![Segment::new(0)],
             len: 0,
             buckets: 0,
@@ -63,7 +61,7 @@ impl<K: Key, S> KeyedStore<K, S> {
     /// Bytes it has allocated, without what keys and states own on the heap.
     pub fn bytes(&self) -> usize {
         Segment::<K, S>::bytes_of(self.buckets)
-            + self.directory.capacity() * size_of::<u16>()
+            + size_of_val(&*self.directory)
             + self.segments.capacity() * size_of::<Segment<K, S>>()
     }
 
@@ -84,7 +82,6 @@ impl<K: Key, S> KeyedStore<K, S> {
     /// The state of `key`, if there is one.
     #[inline]
     pub fn get(&self, hash: u64, key: &K) -> Option<&S> {
-        let hash = non_zero(hash).get();
         let segment = &self.segments[self.segment_of(hash)];
         let place = segment.find(hash, key)?;
         Some(&segment.entry(place).state)
@@ -93,7 +90,6 @@ impl<K: Key, S> KeyedStore<K, S> {
     /// The state of `key`, if there is one.
     #[inline]
     pub fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut S> {
-        let hash = non_zero(hash).get();
         let at = self.segment_of(hash);
         let segment = &mut self.segments[at];
         let place = segment.find(hash, key)?;
@@ -115,10 +111,9 @@ impl<K: Key, S> KeyedStore<K, S> {
     where
         S: Default,
     {
-        let hash = non_zero(hash);
-        let at = self.segment_of(hash.get());
+        let at = self.segment_of(hash);
         // Its own way out, so that nothing is looked up or checked twice on it.
-        if let Some(place) = self.segments[at].find_at_home(hash.get(), &key) {
+        if let Some(place) = self.segments[at].find_at_home(hash, &key) {
             let entry = self.segments[at].entry_mut(place);
             return (&entry.key, &mut entry.state);
         }
@@ -140,18 +135,21 @@ impl<K: Key, S> KeyedStore<K, S> {
             let entry = self.segments[hint.at].entry_mut(place);
             return (&entry.key, &mut entry.state);
         }
-        self.entry_beyond(self.segment_of(hash), non_zero(hash), key)
+        self.entry_beyond(self.segment_of(hash), hash, key)
     }
 
     /// An entry that its home bucket does not hold.
     #[inline(never)]
-    fn entry_beyond(&mut self, at: usize, hash: NonZeroU64, key: K) -> (&K, &mut S)
+    fn entry_beyond(&mut self, at: usize, hash: u64, key: K) -> (&K, &mut S)
     where
         S: Default,
     {
-        let (at, place) = match self.segments[at].find(hash.get(), &key) {
+        let (at, place) = match self.segments[at].find(hash, &key) {
             Some(place) => (at, place),
-            None => self.insert_new(at, Entry { hash, key, state: S::default() }),
+            None => {
+                let hash = NonZeroU64::new(hash).expect("a carried hash is never 0");
+                self.insert_new(at, Entry { hash, key, state: S::default() })
+            }
         };
         let entry = self.segments[at].entry_mut(place);
         (&entry.key, &mut entry.state)
@@ -159,7 +157,6 @@ impl<K: Key, S> KeyedStore<K, S> {
 
     /// Takes `key` and its state out.
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<(K, S)> {
-        let hash = non_zero(hash).get();
         let at = self.segment_of(hash);
         let place = self.segments[at].find(hash, key)?;
         Some(self.remove_at(at, place))
@@ -224,12 +221,12 @@ impl<K: Key, S> KeyedStore<K, S> {
 
     #[inline]
     pub(super) fn segment_of(&self, hash: u64) -> usize {
-        usize::from(self.directory[(hash >> 1 >> self.shift) as usize])
+        usize::from(self.directory[key_group(hash)])
     }
 
     pub(super) fn segment_of_group(&self, group: usize) -> usize {
         assert!(group < KEY_GROUPS, "key group {group} is not below {KEY_GROUPS}");
-        self.segment_of((group as u64) << (u64::BITS - GROUP_DEPTH))
+        usize::from(self.directory[group])
     }
 
     pub(super) fn segment(&self, at: usize) -> &Segment<K, S> {
@@ -273,10 +270,6 @@ impl<K: Key, S> KeyedStore<K, S> {
     /// Splits the segment in two by the next bit of the hash.
     fn split(&mut self, at: usize) {
         let depth = self.segments[at].depth;
-        if 1 << depth == self.directory.len() {
-            self.directory = self.directory.iter().flat_map(|&at| [at, at]).collect();
-            self.shift -= 1;
-        }
         let segment = &mut self.segments[at];
         let bit = 1 << (u64::BITS - 1 - depth);
         self.buckets -= segment.buckets();
@@ -284,9 +277,8 @@ impl<K: Key, S> KeyedStore<K, S> {
         segment.depth = depth + 1;
         self.buckets += upper.buckets() + segment.buckets();
         let index = u16::try_from(self.segments.len()).expect("one segment per key group at most");
-        let places = self.directory.iter().filter(|&&of| usize::from(of) == at).count();
-        let upper_half = self.directory.iter_mut().filter(|of| usize::from(**of) == at);
-        upper_half.skip(places / 2).for_each(|of| *of = index);
+        let groups = self.directory.iter_mut().filter(|of| usize::from(**of) == at);
+        groups.skip(KEY_GROUPS >> (depth + 1)).for_each(|of| *of = index);
         self.segments.push(upper);
     }
 }
@@ -299,11 +291,6 @@ const COPY_BYTES: usize = SPLIT_BYTES / 8;
 pub struct Hint {
     at: usize,
     place: Option<Place>,
-}
-
-#[inline]
-fn non_zero(hash: u64) -> NonZeroU64 {
-    NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN)
 }
 
 impl<K: Key, S> Default for KeyedStore<K, S> {
