@@ -291,7 +291,8 @@ mod tests {
 
     #[test]
     fn structured_keys_spread_evenly_over_top_and_low_bits() {
-        let keys: [(&str, fn(u64) -> u64); 8] = [
+        type Make = fn(u64) -> u64;
+        let keys: [(&str, Make); 8] = [
             ("consecutive", |i| hash_key(&i)),
             ("by 4096", |i| hash_key(&(i << 12))),
             ("high half", |i| hash_key(&(i << 40))),

@@ -189,12 +189,12 @@ impl<K, S> Segment<K, S> {
 
     /// The entry at this place, if it is that of `key`.
     #[inline]
-    pub(super) fn entry_if(&mut self, at: Place, hash: u64, key: &K) -> Option<&mut Entry<K, S>>
+    pub(super) fn entry_if(&mut self, at: Place, key: &K) -> Option<&mut Entry<K, S>>
     where
         K: Eq,
     {
         let slot = self.buckets.get_mut(at.bucket)?.0.get_mut(at.slot)?;
-        slot.as_mut().filter(|entry| entry.hash.get() == hash && entry.key == *key)
+        slot.as_mut().filter(|entry| entry.key == *key)
     }
 
     #[inline]
@@ -334,8 +334,7 @@ impl<K: Key, S> Segment<K, S> {
         let home = self.home(order(hash));
         let slot = lowest(slots_with(*self.tags.get(home)?, tag(hash)));
         let entry = self.buckets[home].0.get(slot)?.as_ref()?;
-        let found = entry.hash.get() == hash && entry.key == *key;
-        found.then_some(Place { bucket: home, slot })
+        (entry.key == *key).then_some(Place { bucket: home, slot })
     }
 
     /// Where `key` lies, if it is here.

@@ -129,7 +129,7 @@ impl<K: Key, S> KeyedStore<K, S> {
     {
         let is_there = |place: &Place| {
             let segment = self.segments.get_mut(hint.at);
-            segment.is_some_and(|segment| segment.entry_if(*place, hash, &key).is_some())
+            segment.is_some_and(|segment| segment.entry_if(*place, &key).is_some())
         };
         if let Some(place) = hint.place.filter(is_there) {
             let entry = self.segments[hint.at].entry_mut(place);
