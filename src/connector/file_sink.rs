@@ -133,7 +133,6 @@ impl<T: Send + 'static> Sink for PartSink<T> {
             (self.write_line)(record, &mut self.file).map_err(|cause| self.failed(cause))?;
         }
         batch.records.clear();
-        batch.hashes.clear();
         Ok(())
     }
 

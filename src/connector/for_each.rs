@@ -48,7 +48,6 @@ where
     type Item = T;
 
     fn write(&mut self, batch: &mut Batch<T>, _now: Nanos) -> Result<()> {
-        batch.hashes.clear();
         batch.records.drain(..).for_each(&mut self.action);
         Ok(())
     }

@@ -47,7 +47,6 @@ impl<T: Display + Send + 'static, W: Write> Sink for Stdout<T, W> {
         for record in batch.records.drain(..) {
             writeln!(self.lines, "{record}").map_err(failed)?;
         }
-        batch.hashes.clear();
         (self.writer)().write_all(&self.lines).map_err(failed)
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::dataflow::Route;
 use crate::exchange::Outbox;
-use crate::exchange::combine::{Combine, Folded};
-use crate::record::Key;
+use crate::exchange::combine::Combine;
+use crate::record::{Key, WithHash};
 use crate::routing::{KeyedPartitioner, RoutingTable};
 use crate::time::Nanos;
 
@@ -41,27 +41,31 @@ impl<K, F, Q, C> ByKey<K, F, Q, C> {
 
 impl<T, K, F, Q, C> Route<T> for ByKey<K, F, Q, C>
 where
+    T: Send,
     K: Key,
     F: Fn(&T) -> K + Send,
     Q: KeyedPartitioner<K>,
     C: Combine<T, K>,
 {
+    type Item = WithHash<T>;
     type Partial = C::Partial;
 
+    fn begin_slice(&mut self) {
+        self.combine.begin_slice();
+    }
+
     #[inline(always)]
-    fn push(&mut self, record: T, outbox: &mut Outbox<T, C::Partial>) {
+    fn push(&mut self, record: T, outbox: &mut Outbox<WithHash<T>, C::Partial>) {
         let key = (self.key_of)(&record);
         let hash = self.partitioner.hash(&key);
-        match self.combine.fold(record, hash, key) {
-            Folded::Passed(record) => outbox.push_keyed(self.table.owner(hash), record, hash),
-            Folded::Taken => {}
-            Folded::Evicted(partial) => {
-                outbox.push_partial(self.table.owner(C::hash_of(&partial)), partial);
-            }
+        if !self.combine.is_on() {
+            outbox.push(self.table.owner(hash), WithHash { hash, record });
+        } else if let Some(evicted) = self.combine.fold(&record, hash, key) {
+            outbox.push_partial(self.table.owner(C::hash_of(&evicted)), evicted);
         }
     }
 
-    fn empty_into(&mut self, outbox: &mut Outbox<T, C::Partial>) -> bool {
+    fn empty_into(&mut self, outbox: &mut Outbox<WithHash<T>, C::Partial>) -> bool {
         while outbox.is_open() {
             let Some(partial) = self.combine.take_next() else { return true };
             outbox.push_partial(self.table.owner(C::hash_of(&partial)), partial);
@@ -69,7 +73,7 @@ where
         false
     }
 
-    fn settle(&mut self, outbox: &mut Outbox<T, C::Partial>, now: Nanos) {
+    fn settle(&mut self, outbox: &mut Outbox<WithHash<T>, C::Partial>, now: Nanos) {
         let Some(hold) = self.hold else { return };
         if self.combine.is_empty() {
             self.flush_at = None;

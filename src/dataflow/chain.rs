@@ -68,7 +68,7 @@ impl<T: Send + 'static> Chain for Identity<T> {
 
     #[inline]
     fn push_batch<E: Emit<T>>(&mut self, batch: &mut Batch<T, Never>, out: &mut E) {
-        feed(&mut batch.records, |record| {
+        feed(&mut batch.records, |record, _| {
             out.push(record, Meta::default());
             out.is_open()
         });
@@ -85,12 +85,13 @@ impl<T: Send + 'static> Chain for Identity<T> {
     fn describe(&self, _: &mut Vec<&'static str>) {}
 }
 
-/// Feeds `records` to `take` from the front until it answers `false`; the rest stays.
-#[inline]
-pub(crate) fn feed<T>(records: &mut Vec<T>, mut take: impl FnMut(T) -> bool) {
+/// Feeds `records` to `take` from the front, each with what comes after it, until it answers
+/// `false`; the rest stays.
+#[inline(always)]
+pub(crate) fn feed<T>(records: &mut Vec<T>, mut take: impl FnMut(T, &[T]) -> bool) {
     let mut drain = records.drain(..);
     while let Some(record) = drain.next() {
-        if !take(record) {
+        if !take(record, drain.as_slice()) {
             break;
         }
     }
@@ -186,7 +187,7 @@ mod tests {
     fn feed_leaves_what_was_not_taken() {
         let mut records = vec![1, 2, 3, 4];
         let mut seen = Vec::new();
-        feed(&mut records, |record| {
+        feed(&mut records, |record, _| {
             seen.push(record);
             record < 2
         });

@@ -46,20 +46,25 @@ pub trait End<T>: Emit<T> + Send {
 
 /// How a record finds its lane in an outbox.
 pub trait Route<T>: Send {
+    /// What a record travels as on this edge.
+    type Item: Send;
     /// What travels beside records on this edge.
     type Partial: Send;
 
+    /// Another batch is about to be worked off.
+    fn begin_slice(&mut self) {}
+
     /// Puts `record` into the outbox, or keeps it to be folded with others.
-    fn push(&mut self, record: T, outbox: &mut Outbox<T, Self::Partial>);
+    fn push(&mut self, record: T, outbox: &mut Outbox<Self::Item, Self::Partial>);
 
     /// Puts everything it kept into the outbox; `false` if the outbox closed before all was in.
-    fn empty_into(&mut self, outbox: &mut Outbox<T, Self::Partial>) -> bool {
+    fn empty_into(&mut self, outbox: &mut Outbox<Self::Item, Self::Partial>) -> bool {
         let _ = outbox;
         true
     }
 
     /// Puts what it has kept long enough into the outbox.
-    fn settle(&mut self, outbox: &mut Outbox<T, Self::Partial>, now: Nanos) {
+    fn settle(&mut self, outbox: &mut Outbox<Self::Item, Self::Partial>, now: Nanos) {
         let _ = (outbox, now);
     }
 
@@ -71,7 +76,7 @@ pub trait Route<T>: Send {
 
 /// The end of a task that feeds lanes: an outbox and the way to a lane.
 pub struct OutboxEnd<T, R: Route<T>> {
-    outbox: Outbox<T, R::Partial>,
+    outbox: Outbox<R::Item, R::Partial>,
     route: R,
     /// Lanes of each of its output edges.
     lanes_per_edge: usize,
@@ -79,7 +84,7 @@ pub struct OutboxEnd<T, R: Route<T>> {
 
 impl<T, R: Route<T>> OutboxEnd<T, R> {
     /// Feeds the lanes of `outbox`, `edges` output edges of equally many lanes, as `route` says.
-    pub fn new(outbox: Outbox<T, R::Partial>, route: R, edges: usize) -> Self {
+    pub fn new(outbox: Outbox<R::Item, R::Partial>, route: R, edges: usize) -> Self {
         OutboxEnd { lanes_per_edge: outbox.targets() / edges, outbox, route }
     }
 }
@@ -98,6 +103,7 @@ impl<T: Send, R: Route<T>> Emit<T> for OutboxEnd<T, R> {
 
 impl<T: Send, R: Route<T>> End<T> for OutboxEnd<T, R> {
     fn begin_slice(&mut self, intake: Nanos, now: Nanos) {
+        self.route.begin_slice();
         self.outbox.begin_slice(intake, now);
     }
 
@@ -137,7 +143,8 @@ impl<T: Send, R: Route<T>> End<T> for OutboxEnd<T, R> {
 /// Spreads records without keys as a partitioner says.
 pub struct Spread<Q>(pub Q);
 
-impl<T, Q: Partitioner<T>> Route<T> for Spread<Q> {
+impl<T: Send, Q: Partitioner<T>> Route<T> for Spread<Q> {
+    type Item = T;
     type Partial = Never;
 
     #[inline]
@@ -150,7 +157,8 @@ impl<T, Q: Partitioner<T>> Route<T> for Spread<Q> {
 /// Moves every record to the only lane.
 pub struct Forward;
 
-impl<T> Route<T> for Forward {
+impl<T: Send> Route<T> for Forward {
+    type Item = T;
     type Partial = Never;
 
     #[inline]
@@ -162,7 +170,8 @@ impl<T> Route<T> for Forward {
 /// Copies every record to all lanes: a broadcast, or a fork.
 pub struct Copies;
 
-impl<T: Clone> Route<T> for Copies {
+impl<T: Clone + Send> Route<T> for Copies {
+    type Item = T;
     type Partial = Never;
 
     #[inline]

@@ -6,7 +6,7 @@ use crate::dataflow::blame::watched_key;
 use crate::dataflow::chain::feed;
 use crate::dataflow::{Chain, Emit, Flow, Meta, Signal, TaskContext};
 use crate::exchange::combine::Partial;
-use crate::record::{Batch, Key};
+use crate::record::{Batch, Key, WithHash};
 use crate::state::{Cursor, KeyedStore, Storable};
 use crate::time::Nanos;
 
@@ -14,6 +14,9 @@ use crate::time::Nanos;
 /// the loads of 10 M keys are not yet there, with 256 they are gone again from the first-level
 /// cache.
 const PREFETCH_AHEAD: usize = 64;
+
+/// State up to this size lies in the inner caches anyway, and is not asked for early.
+const NEAR_BYTES: usize = 256 << 10;
 
 /// Logic with one state per key. It owns none of it: the engine hands the state in, so that moves,
 /// snapshots and byte counts are written once, for all operators.
@@ -175,7 +178,7 @@ where
     F: FnMut(&T) -> K + Clone + Send + 'static,
     Op: KeyedOperator<K, T>,
 {
-    type In = T;
+    type In = WithHash<T>;
     type Partial = Partial<K, Op::Partial>;
     type Out = Op::Out;
 
@@ -184,7 +187,11 @@ where
     }
 
     #[inline]
-    fn push_batch<E: Emit<Op::Out>>(&mut self, batch: &mut Batch<T, Self::Partial>, out: &mut E) {
+    fn push_batch<E: Emit<Op::Out>>(
+        &mut self,
+        batch: &mut Batch<WithHash<T>, Self::Partial>,
+        out: &mut E,
+    ) {
         if !batch.records.is_empty() {
             self.push_records(batch, out);
         }
@@ -226,20 +233,18 @@ where
 {
     fn push_records<E: Emit<Op::Out>>(
         &mut self,
-        batch: &mut Batch<T, Partial<K, Op::Partial>>,
+        batch: &mut Batch<WithHash<T>, Partial<K, Op::Partial>>,
         out: &mut E,
     ) {
-        let hashes = &batch.hashes[..];
-        assert_eq!(hashes.len(), batch.records.len(), "a keyed edge carries a hash per record");
-        for hash in hashes.iter().take(PREFETCH_AHEAD) {
-            self.store.prefetch(*hash);
+        let is_far = self.store.bytes() > NEAR_BYTES;
+        if is_far {
+            for record in batch.records.iter().take(PREFETCH_AHEAD) {
+                self.store.prefetch(record.hash);
+            }
         }
-        let mut index = 0;
-        feed(&mut batch.records, |record| {
-            let hash = hashes[index];
-            index += 1;
-            if let Some(ahead) = hashes.get(index + PREFETCH_AHEAD) {
-                self.store.prefetch(*ahead);
+        feed(&mut batch.records, |WithHash { hash, record }, rest| {
+            if is_far && let Some(ahead) = rest.get(PREFETCH_AHEAD) {
+                self.store.prefetch(ahead.hash);
             }
             let (key, state) = self.store.entry(hash, (self.key_of)(&record));
             let op = &mut self.op;
@@ -251,19 +256,17 @@ where
             }
             out.is_open()
         });
-        // Usually all of them: a batch is cut short only where downstream is full.
-        batch.hashes.drain(..index);
     }
 
     fn push_partials<E: Emit<Op::Out>>(
         &mut self,
-        batch: &mut Batch<T, Partial<K, Op::Partial>>,
+        batch: &mut Batch<WithHash<T>, Partial<K, Op::Partial>>,
         out: &mut E,
     ) {
         for partial in batch.partials.iter().take(PREFETCH_AHEAD) {
             self.store.prefetch(partial.hash);
         }
-        feed(&mut batch.partials, |partial| {
+        feed(&mut batch.partials, |partial, _| {
             let Partial { hash, key, state: partial } = partial;
             let (key, state) = self.store.entry(hash, key);
             let op = &mut self.op;

@@ -12,7 +12,7 @@ use crate::dataflow::stream::gate_head;
 use crate::dataflow::{Chain, DataStream, Keyed, KeyedOperator};
 use crate::exchange::Outbox;
 use crate::exchange::combine::{Combine, NoCombine, Partial};
-use crate::record::Key;
+use crate::record::{Key, WithHash};
 use crate::routing::{Hashed, KeyedPartitioner};
 use crate::time::Nanos;
 
@@ -131,7 +131,8 @@ where
         if let Err(problem) = partitioner.check() {
             draft.borrow_mut().problems.push(problem);
         }
-        let wires: Wires<C::Out, Partial<K, Op::Partial>> = Wires::new(EdgeKind::Exchange);
+        let wires: Wires<WithHash<C::Out>, Partial<K, Op::Partial>> =
+            Wires::new(EdgeKind::Exchange);
         let senders = wires.clone();
         let keyed = Keyed::new(operator, key_of.clone());
         let edges = stream.close("", &[EdgeKind::Exchange], move |context| {

@@ -187,7 +187,7 @@ impl<C: Chain> DataStream<C> {
     }
 
     /// Closes the task with an outbox over all lanes of `wires`, one edge each.
-    fn close_routed<R: Route<C::Out, Partial = Never> + 'static>(
+    fn close_routed<R: Route<C::Out, Item = C::Out, Partial = Never> + 'static>(
         self,
         wires: Vec<Wires<C::Out, Never>>,
         mut route: impl FnMut() -> R + 'static,

@@ -20,17 +20,6 @@ pub struct Partial<K, S> {
     pub state: S,
 }
 
-/// What became of a record that a combiner was offered.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Folded<T, P> {
-    /// It is in a partial now.
-    Taken,
-    /// It is in a partial now; this other partial had to go for it.
-    Evicted(P),
-    /// It goes on as it is.
-    Passed(T),
-}
-
 /// When a combiner works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -47,8 +36,15 @@ pub trait Combine<T, K>: Send {
     /// What it sends in place of records.
     type Partial: Send;
 
-    /// Takes a record whose key's carried hash is `hash`, or passes it.
-    fn fold(&mut self, record: T, hash: u64, key: K) -> Folded<T, Self::Partial>;
+    /// Another batch is about to be worked off.
+    fn begin_slice(&mut self);
+
+    /// Whether records are to be folded now; asked before each.
+    fn is_on(&self) -> bool;
+
+    /// Folds a record whose key's carried hash is `hash`; returns the partial that had to go for
+    /// it, if one had.
+    fn fold(&mut self, record: &T, hash: u64, key: K) -> Option<Self::Partial>;
 
     /// The next partial that is still held, if any; with `None` the combiner is empty.
     fn take_next(&mut self) -> Option<Self::Partial>;
@@ -81,9 +77,15 @@ impl<P> Default for NoCombine<P> {
 impl<T, K, P: Send> Combine<T, K> for NoCombine<P> {
     type Partial = P;
 
+    fn begin_slice(&mut self) {}
+
     #[inline(always)]
-    fn fold(&mut self, record: T, _: u64, _: K) -> Folded<T, P> {
-        Folded::Passed(record)
+    fn is_on(&self) -> bool {
+        false
+    }
+
+    fn fold(&mut self, _: &T, _: u64, _: K) -> Option<P> {
+        unreachable!("an edge that does not combine is never on")
     }
 
     fn take_next(&mut self) -> Option<P> {
@@ -108,9 +110,10 @@ const WINDOW: u32 = 16_384;
 const OFF_ABOVE: u32 = WINDOW / 2;
 /// Partials in a probe window below which it is switched on again: 3 in 8.
 const ON_BELOW: u32 = WINDOW / 8 * 3;
-/// Windows that pass before the first probe; doubled with each failed one up to the last.
-const FIRST_REST: u32 = 16;
-const LAST_REST: u32 = 1_024;
+/// Slices (batches worked off) that pass before the first probe; doubled with each failed one up
+/// to the last.
+const FIRST_REST: u32 = 256;
+const LAST_REST: u32 = 16_384;
 
 /// A bounded combiner over any way of adding a record to a state.
 pub struct Combiner<K, S, Add> {
@@ -144,33 +147,35 @@ where
 {
     type Partial = Partial<K, S>;
 
-    #[inline]
-    fn fold(&mut self, record: T, hash: u64, key: K) -> Folded<T, Partial<K, S>> {
-        if !self.decision.takes() {
-            return Folded::Passed(record);
-        }
+    fn begin_slice(&mut self) {
+        self.decision.pass_slice();
+    }
+
+    #[inline(always)]
+    fn is_on(&self) -> bool {
+        self.decision.is_on
+    }
+
+    #[inline(always)]
+    fn fold(&mut self, record: &T, hash: u64, key: K) -> Option<Partial<K, S>> {
+        self.decision.count_record();
         // The low bits: the top ones are shared by all records of a partition's key groups.
         let slot = &mut self.slots[hash as usize & (SLOTS - 1)];
-        match slot {
-            Some(partial) if partial.hash == hash && partial.key == key => {
-                (self.add)(&mut partial.state, &record);
-                Folded::Taken
-            }
-            _ => {
-                let mut state = S::default();
-                (self.add)(&mut state, &record);
-                match slot.replace(Partial { hash, key, state }) {
-                    Some(evicted) => {
-                        self.decision.count_evicted();
-                        Folded::Evicted(evicted)
-                    }
-                    None => {
-                        self.held += 1;
-                        Folded::Taken
-                    }
-                }
-            }
+        if let Some(partial) = slot
+            && partial.hash == hash
+            && partial.key == key
+        {
+            (self.add)(&mut partial.state, record);
+            return None;
         }
+        let mut state = S::default();
+        (self.add)(&mut state, record);
+        let evicted = slot.replace(Partial { hash, key, state });
+        match evicted {
+            Some(_) => self.decision.evicted += 1,
+            None => self.held += 1,
+        }
+        evicted
     }
 
     fn take_next(&mut self) -> Option<Partial<K, S>> {
@@ -203,44 +208,53 @@ where
 struct Decision {
     mode: Mode,
     is_on: bool,
-    /// Records left in the current window (when on) or rest (when off).
-    left: u32,
+    /// Records left in the current window.
+    records_left: u32,
     evicted: u32,
+    /// Slices left to rest while it is off.
+    slices_left: u32,
     probing: bool,
-    /// Windows to rest after the next failed probe.
+    /// Slices to rest after the next failed window.
     rest: u32,
 }
 
 impl Decision {
     fn new(mode: Mode) -> Self {
-        let is_on = mode != Mode::Off;
-        Decision { mode, is_on, left: WINDOW, evicted: 0, probing: false, rest: FIRST_REST }
-    }
-
-    /// Whether the next record is combined.
-    #[inline]
-    fn takes(&mut self) -> bool {
-        self.left -= 1;
-        if self.left == 0 {
-            self.next_window();
+        Decision {
+            mode,
+            is_on: mode != Mode::Off,
+            records_left: WINDOW,
+            evicted: 0,
+            slices_left: 0,
+            probing: false,
+            rest: FIRST_REST,
         }
-        self.is_on
     }
 
-    #[inline]
-    fn count_evicted(&mut self) {
-        self.evicted += 1;
+    #[inline(always)]
+    fn count_record(&mut self) {
+        self.records_left -= 1;
+        if self.records_left == 0 {
+            self.judge();
+        }
     }
 
-    #[cold]
-    fn next_window(&mut self) {
-        self.left = WINDOW;
-        let evicted = std::mem::take(&mut self.evicted);
-        if self.mode != Mode::Auto {
+    fn pass_slice(&mut self) {
+        if self.is_on || self.mode != Mode::Auto {
             return;
         }
-        if !self.is_on {
+        self.slices_left -= 1;
+        if self.slices_left == 0 {
             (self.is_on, self.probing) = (true, true);
+        }
+    }
+
+    /// Looks at the window that is over.
+    #[cold]
+    fn judge(&mut self) {
+        self.records_left = WINDOW;
+        let evicted = std::mem::take(&mut self.evicted);
+        if self.mode != Mode::Auto {
             return;
         }
         let limit = if self.probing { ON_BELOW } else { OFF_ABOVE };
@@ -249,7 +263,7 @@ impl Decision {
             return;
         }
         self.is_on = false;
-        self.left = WINDOW * self.rest;
+        self.slices_left = self.rest;
         self.rest = (self.rest * 2).min(LAST_REST);
     }
 }
@@ -268,13 +282,16 @@ mod tests {
     fn run(combiner: &mut Counting, records: u64, key_of: impl Fn(u64) -> u64) -> (u64, u64, u64) {
         let (mut partials, mut passed, mut total) = (0, 0, 0);
         for i in 0..records {
+            if i % 1_000 == 0 {
+                Combine::<u64, u64>::begin_slice(combiner);
+            }
             let key = key_of(i);
-            match combiner.fold(key, key.wrapping_mul(0x9E37_79B9_7F4A_7C15), key) {
-                Folded::Taken => {}
-                Folded::Evicted(partial) => {
-                    (partials, total) = (partials + 1, total + partial.state)
-                }
-                Folded::Passed(_) => (passed, total) = (passed + 1, total + 1),
+            if !Combine::<u64, u64>::is_on(combiner) {
+                (passed, total) = (passed + 1, total + 1);
+            } else if let Some(partial) =
+                combiner.fold(&key, key.wrapping_mul(0x9E37_79B9_7F4A_7C15), key)
+            {
+                (partials, total) = (partials + 1, total + partial.state);
             }
         }
         while let Some(partial) = Combine::<u64, u64>::take_next(combiner) {

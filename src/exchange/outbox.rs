@@ -14,7 +14,7 @@ use crate::time::Nanos;
 
 /// What found no room, with its target.
 enum Waiting<T, P> {
-    Record(T, u64),
+    Record(T),
     Partial(P),
 }
 
@@ -57,38 +57,38 @@ impl<T, P> Outbox<T, P> {
     }
 
     /// How many lanes it feeds.
-    #[inline]
+    #[inline(always)]
     pub fn targets(&self) -> usize {
         self.open.len()
     }
 
-    /// Adds a record with its key's hash to what goes to `target`, `0..targets()`.
-    #[inline]
-    pub fn push_keyed(&mut self, target: usize, record: T, hash: u64) {
-        let batch = &mut self.open[target];
-        if batch.records.len() < self.batch_records {
-            batch.records.push(record);
-            batch.hashes.push(hash);
-            if batch.records.len() == self.batch_records {
-                self.flush(target);
-            }
+    /// Adds a record to what goes to `target`, `0..targets()`.
+    #[inline(always)]
+    pub fn push(&mut self, target: usize, record: T) {
+        // The capacity is the limit, so that one comparison says both whether the batch is full
+        // and that pushing needs no memory. A full batch goes with the next record or at the end
+        // of the step, whichever is first.
+        let records = &self.open[target].records;
+        let has_room = size_of::<T>() != 0 && records.len() < records.capacity();
+        // The record stays out of `make_room`, or it would pass through memory on every path.
+        if has_room || self.make_room(target) {
+            self.open[target].records.push(record);
         } else {
-            self.overflow.push_back((target, Waiting::Record(record, hash)));
+            self.overflow.push_back((target, Waiting::Record(record)));
         }
     }
 
-    /// Adds a record without a key to what goes to `target`, `0..targets()`.
-    #[inline]
-    pub fn push(&mut self, target: usize, record: T) {
-        let batch = &mut self.open[target];
-        if batch.records.len() < self.batch_records {
-            batch.records.push(record);
-            if batch.records.len() == self.batch_records {
-                self.flush(target);
-            }
-        } else {
-            self.overflow.push_back((target, Waiting::Record(record, 0)));
+    /// Makes room for one more record in the open batch of `target`, if there can be.
+    #[inline(never)]
+    fn make_room(&mut self, target: usize) -> bool {
+        if self.is_full(target) && (!self.is_open() || !self.flush(target)) {
+            return false;
         }
+        let records = &mut self.open[target].records;
+        if records.capacity() == 0 {
+            records.reserve_exact(self.batch_records);
+        }
+        true
     }
 
     /// Adds a partial aggregate to what goes to `target`.
@@ -106,7 +106,7 @@ impl<T, P> Outbox<T, P> {
     }
 
     /// Whether the task may go on: nothing waits for room.
-    #[inline]
+    #[inline(always)]
     pub fn is_open(&self) -> bool {
         self.overflow.is_empty()
     }
@@ -139,13 +139,7 @@ impl<T, P> Outbox<T, P> {
             }
             let Some((_, waiting)) = self.overflow.pop_front() else { break };
             match waiting {
-                Waiting::Record(record, hash) => {
-                    let batch = &mut self.open[target];
-                    if hash != 0 {
-                        batch.hashes.push(hash);
-                    }
-                    batch.records.push(record);
-                }
+                Waiting::Record(record) => self.push(target, record),
                 Waiting::Partial(partial) => self.open[target].partials.push(partial),
             }
         }
@@ -243,11 +237,12 @@ mod tests {
     }
 
     #[test]
-    fn full_batch_goes_out_at_once() {
+    fn full_batch_goes_out_with_the_next_record() {
         let (mut outbox, receivers) = outbox(1, 2);
         outbox.push(0, 1);
-        assert!(receivers[0].is_empty());
         outbox.push(0, 2);
+        assert!(receivers[0].is_empty());
+        outbox.push(0, 3);
         assert!(!receivers[0].is_empty());
         assert_eq!(outbox.sent(), (2, 1));
     }
@@ -256,7 +251,7 @@ mod tests {
     fn full_lane_closes_the_outbox_and_keeps_order() {
         let (mut outbox, receivers) = outbox(1, 2);
         for record in 0..5 {
-            outbox.push_keyed(0, record, 7);
+            outbox.push(0, record);
         }
         assert!(!outbox.is_open());
         assert!(!outbox.retry(1));
@@ -264,7 +259,6 @@ mod tests {
         let (mut batch, mut seen) = (Batch::new(), Vec::new());
         while !outbox.finish(1) {
             if let Arrival::Batch = gate.next(&mut batch) {
-                assert_eq!(batch.hashes.len(), batch.records.len());
                 seen.append(&mut batch.records);
                 batch.clear();
             }

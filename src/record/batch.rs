@@ -5,8 +5,6 @@ use crate::time::Nanos;
 /// Records on their way, with what was computed about them once.
 ///
 /// * `records[i]` - one event.
-/// * `hashes[i]` - the key's hash of `records[i]`; the column is empty where no key is known yet,
-///   else it has the length of `records`.
 /// * `partials` - pre-aggregated states that travel beside the records (`P` is uninhabited on
 ///   edges that do not combine).
 /// * `intake` - monotonic nanoseconds at which the oldest record entered the job; 0 if unknown.
@@ -15,14 +13,22 @@ use crate::time::Nanos;
 pub struct Batch<T, P = Never> {
     /// The events, oldest first.
     pub records: Vec<T>,
-    /// Key hashes, empty or as long as `records`.
-    pub hashes: Vec<u64>,
     /// Partial aggregates, in no particular order.
     pub partials: Vec<P>,
     /// When the oldest record entered the job.
     pub intake: Nanos,
     /// When the batch was put on a lane.
     pub sent: Nanos,
+}
+
+/// A record behind an exchange by key, with the key's hash: computed once, where the key is made,
+/// and carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WithHash<T> {
+    /// The carried hash; its top 12 bits are the key group. Never 0.
+    pub hash: u64,
+    /// The record.
+    pub record: T,
 }
 
 /// A type without values: the partial of an edge that does not combine.
@@ -32,10 +38,10 @@ pub enum Never {}
 impl<T, P> Batch<T, P> {
     /// An empty batch that has not allocated.
     pub fn new() -> Self {
-        Batch { records: Vec::new(), hashes: Vec::new(), partials: Vec::new(), intake: 0, sent: 0 }
+        Batch { records: Vec::new(), partials: Vec::new(), intake: 0, sent: 0 }
     }
 
-    /// Appends a record whose key is not known.
+    /// Appends a record.
     #[inline]
     pub fn push(&mut self, record: T) {
         self.records.push(record);
@@ -57,7 +63,6 @@ impl<T, P> Batch<T, P> {
     #[inline]
     pub fn clear(&mut self) {
         self.records.clear();
-        self.hashes.clear();
         self.partials.clear();
         self.intake = 0;
         self.sent = 0;

@@ -9,7 +9,7 @@ pub const PARTITIONS_MAX: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutingTable {
     epoch: u32,
-    owners: Box<[u16; KEY_GROUPS]>,
+    owners: [u16; KEY_GROUPS],
 }
 
 impl RoutingTable {
@@ -20,9 +20,8 @@ impl RoutingTable {
     /// If `partitions` is 0 or above [`PARTITIONS_MAX`]; the configuration is checked before.
     pub fn even(partitions: usize) -> RoutingTable {
         assert!((1..=PARTITIONS_MAX).contains(&partitions), "{partitions} partitions");
-        let owners: Box<[u16]> =
-            (0..KEY_GROUPS).map(|group| (group * partitions / KEY_GROUPS) as u16).collect();
-        RoutingTable { epoch: 0, owners: owners.try_into().expect("one owner per key group") }
+        let owners = std::array::from_fn(|group| (group * partitions / KEY_GROUPS) as u16);
+        RoutingTable { epoch: 0, owners }
     }
 
     /// Version of the table: moves applied since the start, a count without a unit.
@@ -31,7 +30,7 @@ impl RoutingTable {
     }
 
     /// The partition that owns the key with this carried hash.
-    #[inline]
+    #[inline(always)]
     pub fn owner(&self, hash: u64) -> usize {
         usize::from(self.owners[key_group(hash)])
     }

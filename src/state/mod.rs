@@ -11,7 +11,7 @@ mod table_test;
 
 pub use cursor::Cursor;
 pub use group::Group;
-pub use table::{Hint, KeyedStore};
+pub use table::KeyedStore;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};

@@ -65,18 +65,12 @@ impl<K: Key, S> KeyedStore<K, S> {
             + self.segments.capacity() * size_of::<Segment<K, S>>()
     }
 
-    /// Asks for the tags that a look-up of `hash` reads first.
-    #[inline]
+    /// Asks for the cache line that a look-up of `hash` reads first. Pays some tens of records
+    /// before the look-up, and once the store is larger than the inner caches
+    /// ([`bytes`](Self::bytes)).
+    #[inline(always)]
     pub fn prefetch(&self, hash: u64) {
-        self.segments[self.segment_of(hash)].prefetch_tags(hash);
-    }
-
-    /// Reads the tags of `hash` and asks for the entry that a look-up will most likely end at.
-    /// [`entry_at`](Self::entry_at) goes straight there.
-    #[inline]
-    pub fn locate(&self, hash: u64) -> Hint {
-        let at = self.segment_of(hash);
-        Hint { at, place: self.segments[at].prefetch_entry(hash) }
+        self.segments[self.segment_of(hash)].prefetch(hash);
     }
 
     /// The state of `key`, if there is one.
@@ -120,31 +114,13 @@ impl<K: Key, S> KeyedStore<K, S> {
         self.entry_beyond(at, hash, key)
     }
 
-    /// [`entry`](Self::entry), looking where the hint says first. A hint that is out of date, of
-    /// another hash or another store costs time only.
-    #[inline(always)]
-    pub fn entry_at(&mut self, hint: Hint, hash: u64, key: K) -> (&K, &mut S)
-    where
-        S: Default,
-    {
-        let is_there = |place: &Place| {
-            let segment = self.segments.get_mut(hint.at);
-            segment.is_some_and(|segment| segment.entry_if(*place, &key).is_some())
-        };
-        if let Some(place) = hint.place.filter(is_there) {
-            let entry = self.segments[hint.at].entry_mut(place);
-            return (&entry.key, &mut entry.state);
-        }
-        self.entry_beyond(self.segment_of(hash), hash, key)
-    }
-
     /// An entry that its home bucket does not hold.
     #[inline(never)]
     fn entry_beyond(&mut self, at: usize, hash: u64, key: K) -> (&K, &mut S)
     where
         S: Default,
     {
-        let (at, place) = match self.segments[at].find(hash, &key) {
+        let (at, place) = match self.segments[at].find_beyond(hash, &key) {
             Some(place) => (at, place),
             None => {
                 let hash = NonZeroU64::new(hash).expect("a carried hash is never 0");
@@ -285,13 +261,6 @@ impl<K: Key, S> KeyedStore<K, S> {
 
 /// A group of at most this many bytes is copied into a shared segment when it is installed.
 const COPY_BYTES: usize = SPLIT_BYTES / 8;
-
-/// Where the entry of a hash most likely lies; see [`KeyedStore::locate`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Hint {
-    at: usize,
-    place: Option<Place>,
-}
 
 impl<K: Key, S> Default for KeyedStore<K, S> {
     fn default() -> Self {

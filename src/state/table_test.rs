@@ -337,22 +337,3 @@ fn nothing_is_inserted_under_the_hash_zero() {
     assert_eq!(store.get(0, &5), None);
     store.get_or_insert(0, 5);
 }
-
-#[test]
-fn a_hint_finds_its_entry_and_an_outdated_one_does_no_harm() {
-    let mut store = KeyedStore::<u64, u64>::new();
-    let hash = hash_key(&1u64);
-    let before = store.locate(hash);
-    *store.entry_at(before, hash, 1).1 += 1;
-    let hint = store.locate(hash);
-    for key in 2..50_000u64 {
-        let other = hash_key(&key);
-        let hint = store.locate(other);
-        *store.entry_at(hint, other, key).1 += key;
-    }
-    assert_eq!(store.entry_at(hint, hash, 1), (&1, &mut 1));
-    let wrong = store.locate(hash_key(&2u64));
-    assert_eq!(store.entry_at(wrong, hash, 1), (&1, &mut 1));
-    assert_eq!(KeyedStore::new().entry_at(wrong, hash, 1u64), (&1, &mut 0u64));
-    assert_eq!(store.len(), 49_999);
-}

@@ -134,9 +134,6 @@ impl<T: Send + 'static> Sink for ChannelSinkPart<T> {
             fence(Ordering::SeqCst);
             sent += push_front(&shared.records, &mut batch.records);
         }
-        if !batch.hashes.is_empty() {
-            batch.hashes.drain(..sent);
-        }
         if sent > 0 {
             shared.receiver.wake(1);
         }
@@ -284,16 +281,15 @@ mod tests {
     fn batch(records: impl IntoIterator<Item = u32>) -> Batch<u32> {
         let mut batch = Batch::new();
         batch.records.extend(records);
-        batch.hashes = batch.records.iter().map(|&record| u64::from(record)).collect();
         batch
     }
 
     #[test]
-    fn sink_leaves_what_it_has_no_room_for_with_its_hashes() {
+    fn sink_leaves_what_it_has_no_room_for() {
         let (mut sinks, mut output) = open(2, 1);
         let mut batch = batch([1, 2, 3, 4]);
         sinks[0].write(&mut batch, 0).unwrap();
-        assert_eq!((&batch.records[..], &batch.hashes[..]), (&[3, 4][..], &[3, 4][..]));
+        assert_eq!(batch.records, [3, 4]);
         assert_eq!(output.try_recv(), Ok(1));
         sinks[0].write(&mut batch, 0).unwrap();
         assert_eq!(batch.records, [4]);
