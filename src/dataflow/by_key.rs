@@ -1,17 +1,19 @@
 //! The way of a record to the partition that owns its key.
 
 use std::sync::Arc;
+use std::vec::Drain;
 
 use crate::dataflow::Route;
+use crate::dataflow::chain::feed;
 use crate::exchange::Outbox;
 use crate::exchange::combine::Combine;
-use crate::record::{Key, WithHash};
+use crate::record::{Batch, Key, WithHash};
 use crate::routing::{KeyedPartitioner, RoutingTable};
 use crate::time::Nanos;
 
 /// Computes every record's key hash, once, and sends record and hash to the key's owner; or folds
 /// it into a partial that goes there later.
-pub struct ByKey<K, F, Q, C> {
+pub struct ByKey<K, F, Q, C, P> {
     key_of: F,
     partitioner: Q,
     table: Arc<RoutingTable>,
@@ -20,10 +22,12 @@ pub struct ByKey<K, F, Q, C> {
     hold: Option<Nanos>,
     /// When what is held has to go.
     flush_at: Option<Nanos>,
+    /// A partial that there was no room for.
+    evicted: Option<P>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
-impl<K, F, Q, C> ByKey<K, F, Q, C> {
+impl<K, F, Q, C, P> ByKey<K, F, Q, C, P> {
     /// Routes by `partitioner` over the key that `key_of` finds, folding in `combine` first and
     /// holding what was folded for half of `emit_every`, so that a result is never older than one
     /// and a half intervals.
@@ -35,11 +39,11 @@ impl<K, F, Q, C> ByKey<K, F, Q, C> {
         emit_every: Option<Nanos>,
     ) -> Self {
         let (hold, key) = (emit_every.map(|interval| interval / 2), std::marker::PhantomData);
-        ByKey { key_of, partitioner, table, combine, hold, flush_at: None, key }
+        ByKey { key_of, partitioner, table, combine, hold, flush_at: None, evicted: None, key }
     }
 }
 
-impl<T, K, F, Q, C> Route<T> for ByKey<K, F, Q, C>
+impl<T, K, F, Q, C> Route<T> for ByKey<K, F, Q, C, C::Partial>
 where
     T: Send,
     K: Key,
@@ -54,21 +58,37 @@ where
         self.combine.begin_slice();
     }
 
-    #[inline(always)]
-    fn push(&mut self, record: T, outbox: &mut Outbox<WithHash<T>, C::Partial>) {
-        let key = (self.key_of)(&record);
-        let hash = self.partitioner.hash(&key);
-        if !self.combine.is_on() {
-            outbox.push(self.table.owner(hash), WithHash { hash, record });
-        } else if let Some(evicted) = self.combine.fold(&record, hash, key) {
-            outbox.push_partial(self.table.owner(C::hash_of(&evicted)), evicted);
+    fn scatter(
+        &mut self,
+        records: &mut Vec<T>,
+        spare: &mut Vec<T>,
+        outbox: &mut Outbox<WithHash<T>, C::Partial>,
+    ) {
+        if self.combine.is_on() {
+            self.fold(records, spare, outbox);
+        }
+        // The combiner may have switched itself off in the middle.
+        if records.is_empty() || self.combine.is_on() || !outbox.is_open() {
+            return;
+        }
+        let mut drain = records.drain(..);
+        while let Some(target) = self.scatter_run(&mut drain, outbox.open()) {
+            if !outbox.make_room(target) {
+                break;
+            }
+        }
+        if drain.len() > 0 {
+            spare.extend(drain);
+            std::mem::swap(records, spare);
         }
     }
 
     fn empty_into(&mut self, outbox: &mut Outbox<WithHash<T>, C::Partial>) -> bool {
-        while outbox.is_open() {
-            let Some(partial) = self.combine.take_next() else { return true };
-            outbox.push_partial(self.table.owner(C::hash_of(&partial)), partial);
+        while self.send_evicted(outbox) {
+            self.evicted = self.combine.take_next();
+            if self.evicted.is_none() {
+                return true;
+            }
         }
         false
     }
@@ -87,5 +107,71 @@ where
 
     fn wake_at(&self) -> Option<Nanos> {
         self.flush_at
+    }
+}
+
+impl<K, F, Q, C, P> ByKey<K, F, Q, C, P>
+where
+    K: Key,
+    Q: KeyedPartitioner<K>,
+{
+    /// Moves records into their targets' open batches until one is full; returns that target.
+    ///
+    /// Everything the loop needs lies in locals: what is behind `self` would be read again for
+    /// every record, since the compiler cannot know that a push does not change it.
+    #[inline(always)]
+    fn scatter_run<T>(
+        &mut self,
+        drain: &mut Drain<'_, T>,
+        open: &mut [Batch<WithHash<T>, P>],
+    ) -> Option<usize>
+    where
+        F: Fn(&T) -> K,
+    {
+        let (table, key_of, partitioner) = (&*self.table, &self.key_of, &self.partitioner);
+        while let Some(next) = drain.as_slice().first() {
+            let hash = partitioner.hash(&key_of(next));
+            let target = table.owner(hash);
+            let batch = &mut open[target].records;
+            if batch.len() == batch.capacity() {
+                return Some(target);
+            }
+            let record = drain.next()?;
+            batch.push(WithHash { hash, record });
+        }
+        None
+    }
+
+    /// Folds records until there is no room for a partial, or folding no longer pays.
+    fn fold<T>(
+        &mut self,
+        records: &mut Vec<T>,
+        spare: &mut Vec<T>,
+        outbox: &mut Outbox<WithHash<T>, P>,
+    ) where
+        F: Fn(&T) -> K,
+        C: Combine<T, K, Partial = P>,
+    {
+        if !self.send_evicted(outbox) {
+            return;
+        }
+        feed(records, spare, |record, _| {
+            let key = (self.key_of)(&record);
+            let hash = self.partitioner.hash(&key);
+            self.evicted = self.combine.fold(&record, hash, key);
+            (self.evicted.is_none() || self.send_evicted(outbox)) && self.combine.is_on()
+        });
+    }
+
+    /// Sends the partial that waits, if one does; `false` if there is no room for it.
+    #[inline(always)]
+    fn send_evicted<T>(&mut self, outbox: &mut Outbox<WithHash<T>, P>) -> bool
+    where
+        C: Combine<T, K, Partial = P>,
+    {
+        let Some(partial) = self.evicted.take() else { return true };
+        let target = self.table.owner(C::hash_of(&partial));
+        self.evicted = outbox.push_partial(target, partial).err();
+        self.evicted.is_none()
     }
 }

@@ -37,13 +37,13 @@ pub trait Chain: Clone + Send + 'static {
 
 /// The empty chain: what enters leaves.
 pub struct Identity<T> {
-    record: std::marker::PhantomData<fn(T)>,
+    spare: Vec<T>,
 }
 
 impl<T> Identity<T> {
     /// The empty chain.
     pub fn new() -> Self {
-        Identity { record: std::marker::PhantomData }
+        Identity { spare: Vec::new() }
     }
 }
 
@@ -68,10 +68,7 @@ impl<T: Send + 'static> Chain for Identity<T> {
 
     #[inline]
     fn push_batch<E: Emit<T>>(&mut self, batch: &mut Batch<T, Never>, out: &mut E) {
-        feed(&mut batch.records, |record, _| {
-            out.push(record, Meta::default());
-            out.is_open()
-        });
+        out.push_all(&mut batch.records, &mut self.spare);
     }
 
     fn signal<E: Emit<T>>(&mut self, _: Signal, _: &mut E) -> Flow {
@@ -86,9 +83,13 @@ impl<T: Send + 'static> Chain for Identity<T> {
 }
 
 /// Feeds `records` to `take` from the front, each with what comes after it, until it answers
-/// `false`; the rest stays.
+/// `false`; the rest stays. `spare` is empty and may change places with `records`.
 #[inline(always)]
-pub(crate) fn feed<T>(records: &mut Vec<T>, mut take: impl FnMut(T, &[T]) -> bool) {
+pub(crate) fn feed<T>(
+    records: &mut Vec<T>,
+    spare: &mut Vec<T>,
+    mut take: impl FnMut(T, &[T]) -> bool,
+) {
     let mut drain = records.drain(..);
     while let Some(record) = drain.next() {
         if !take(record, drain.as_slice()) {
@@ -96,9 +97,9 @@ pub(crate) fn feed<T>(records: &mut Vec<T>, mut take: impl FnMut(T, &[T]) -> boo
         }
     }
     if drain.len() > 0 {
-        // Rare: it happens once each time a lane fills up.
-        let rest: Vec<T> = drain.collect();
-        *records = rest;
+        // Once each time a lane fills up.
+        spare.extend(drain);
+        std::mem::swap(records, spare);
     }
 }
 
@@ -187,7 +188,7 @@ mod tests {
     fn feed_leaves_what_was_not_taken() {
         let mut records = vec![1, 2, 3, 4];
         let mut seen = Vec::new();
-        feed(&mut records, |record, _| {
+        feed(&mut records, &mut Vec::new(), |record, _| {
             seen.push(record);
             record < 2
         });

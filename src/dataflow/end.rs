@@ -1,5 +1,6 @@
 //! Where a chain's records go: the end of a task that is not keyed.
 
+use crate::dataflow::chain::feed;
 use crate::dataflow::{Emit, Meta, Sink, StepContext};
 use crate::error::Result;
 use crate::exchange::Outbox;
@@ -44,7 +45,7 @@ pub trait End<T>: Emit<T> + Send {
     fn blocked(&self) -> Blocked;
 }
 
-/// How a record finds its lane in an outbox.
+/// How records find their lanes in an outbox.
 pub trait Route<T>: Send {
     /// What a record travels as on this edge.
     type Item: Send;
@@ -54,10 +55,17 @@ pub trait Route<T>: Send {
     /// Another batch is about to be worked off.
     fn begin_slice(&mut self) {}
 
-    /// Puts `record` into the outbox, or keeps it to be folded with others.
-    fn push(&mut self, record: T, outbox: &mut Outbox<Self::Item, Self::Partial>);
+    /// Moves `records` from the front into the outbox, or keeps them to be folded with others,
+    /// until there is no room; the rest stays. `spare` is an empty buffer that may change places
+    /// with `records`. The hottest loop of an exchange: called once a batch.
+    fn scatter(
+        &mut self,
+        records: &mut Vec<T>,
+        spare: &mut Vec<T>,
+        outbox: &mut Outbox<Self::Item, Self::Partial>,
+    );
 
-    /// Puts everything it kept into the outbox; `false` if the outbox closed before all was in.
+    /// Puts everything it kept into the outbox; `false` if there was no room for all of it.
     fn empty_into(&mut self, outbox: &mut Outbox<Self::Item, Self::Partial>) -> bool {
         let _ = outbox;
         true
@@ -75,9 +83,15 @@ pub trait Route<T>: Send {
 }
 
 /// The end of a task that feeds lanes: an outbox and the way to a lane.
+///
+/// Records that operators emit are staged and scattered together, so that the scattering loop is
+/// one loop; a task without operators scatters its batch as it is. What the outbox has no room for
+/// stays staged, and while it does the task takes nothing in.
 pub struct OutboxEnd<T, R: Route<T>> {
     outbox: Outbox<R::Item, R::Partial>,
     route: R,
+    staged: Vec<T>,
+    spare: Vec<T>,
     /// Lanes of each of its output edges.
     lanes_per_edge: usize,
 }
@@ -85,19 +99,35 @@ pub struct OutboxEnd<T, R: Route<T>> {
 impl<T, R: Route<T>> OutboxEnd<T, R> {
     /// Feeds the lanes of `outbox`, `edges` output edges of equally many lanes, as `route` says.
     pub fn new(outbox: Outbox<R::Item, R::Partial>, route: R, edges: usize) -> Self {
-        OutboxEnd { lanes_per_edge: outbox.targets() / edges, outbox, route }
+        let lanes_per_edge = outbox.targets() / edges;
+        OutboxEnd { outbox, route, staged: Vec::new(), spare: Vec::new(), lanes_per_edge }
+    }
+
+    /// Scatters what is staged; `true` if nothing is left.
+    fn scatter(&mut self) -> bool {
+        if !self.staged.is_empty() {
+            self.route.scatter(&mut self.staged, &mut self.spare, &mut self.outbox);
+        }
+        self.staged.is_empty()
     }
 }
 
 impl<T: Send, R: Route<T>> Emit<T> for OutboxEnd<T, R> {
     #[inline(always)]
     fn push(&mut self, record: T, _: Meta) {
-        self.route.push(record, &mut self.outbox);
+        self.staged.push(record);
+    }
+
+    fn push_all(&mut self, records: &mut Vec<T>, spare: &mut Vec<T>) {
+        // In order behind what is staged already.
+        if self.scatter() {
+            self.route.scatter(records, spare, &mut self.outbox);
+        }
     }
 
     #[inline(always)]
     fn is_open(&self) -> bool {
-        self.outbox.is_open()
+        self.staged.len() < STAGED_MAX && self.outbox.is_open()
     }
 }
 
@@ -108,12 +138,15 @@ impl<T: Send, R: Route<T>> End<T> for OutboxEnd<T, R> {
     }
 
     fn end_slice(&mut self, _: &mut StepContext<'_>) -> Result<()> {
+        self.scatter();
         self.outbox.end_slice();
         Ok(())
     }
 
     fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        Ok(self.outbox.retry(step.now))
+        let is_open = self.outbox.retry(step.now) && self.scatter();
+        self.outbox.end_slice();
+        Ok(is_open)
     }
 
     fn settle(&mut self, now: Nanos) -> bool {
@@ -122,7 +155,7 @@ impl<T: Send, R: Route<T>> End<T> for OutboxEnd<T, R> {
     }
 
     fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        let is_empty = self.route.empty_into(&mut self.outbox);
+        let is_empty = self.scatter() && self.route.empty_into(&mut self.outbox);
         self.outbox.end_slice();
         Ok(is_empty && self.outbox.finish(step.now))
     }
@@ -147,10 +180,9 @@ impl<T: Send, Q: Partitioner<T>> Route<T> for Spread<Q> {
     type Item = T;
     type Partial = Never;
 
-    #[inline]
-    fn push(&mut self, record: T, outbox: &mut Outbox<T>) {
-        let target = self.0.partition(&record, outbox.targets());
-        outbox.push(target, record);
+    fn scatter(&mut self, records: &mut Vec<T>, spare: &mut Vec<T>, outbox: &mut Outbox<T>) {
+        let targets = outbox.targets();
+        scatter_to(records, spare, outbox, |record| self.0.partition(record, targets));
     }
 }
 
@@ -161,9 +193,34 @@ impl<T: Send> Route<T> for Forward {
     type Item = T;
     type Partial = Never;
 
-    #[inline]
-    fn push(&mut self, record: T, outbox: &mut Outbox<T>) {
-        outbox.push(0, record);
+    fn scatter(&mut self, records: &mut Vec<T>, spare: &mut Vec<T>, outbox: &mut Outbox<T>) {
+        scatter_to(records, spare, outbox, |_| 0);
+    }
+}
+
+/// Moves `records` into `outbox`, each to the target that `target_of` names, until one has no
+/// room. `target_of` is asked once per record.
+#[inline(always)]
+fn scatter_to<T>(
+    records: &mut Vec<T>,
+    spare: &mut Vec<T>,
+    outbox: &mut Outbox<T>,
+    mut target_of: impl FnMut(&T) -> usize,
+) {
+    let mut refused = None;
+    feed(records, spare, |record, _| {
+        let target = target_of(&record);
+        match outbox.push(target, record) {
+            Ok(()) => true,
+            Err(record) => {
+                refused = Some(record);
+                false
+            }
+        }
+    });
+    if let Some(record) = refused {
+        // Once each time a lane fills up.
+        records.insert(0, record);
     }
 }
 
@@ -174,13 +231,19 @@ impl<T: Clone + Send> Route<T> for Copies {
     type Item = T;
     type Partial = Never;
 
-    #[inline]
-    fn push(&mut self, record: T, outbox: &mut Outbox<T>) {
-        let last = outbox.targets() - 1;
-        for target in 0..last {
-            outbox.push(target, record.clone());
+    fn scatter(&mut self, records: &mut Vec<T>, _: &mut Vec<T>, outbox: &mut Outbox<T>) {
+        let mut copied = 0;
+        for record in records.iter() {
+            // All or none, so that a record that waits has been copied nowhere.
+            if !(0..outbox.targets()).all(|target| outbox.has_room(target)) {
+                break;
+            }
+            for batch in outbox.open() {
+                batch.records.push(record.clone());
+            }
+            copied += 1;
         }
-        outbox.push(last, record);
+        records.drain(..copied);
     }
 }
 
@@ -188,27 +251,45 @@ impl<T: Clone + Send> Route<T> for Copies {
 pub struct EitherEnd<L, R> {
     left: Outbox<L>,
     right: Outbox<R>,
+    staged: Vec<Either<L, R>>,
+    spare: Vec<Either<L, R>>,
 }
 
 impl<L, R> EitherEnd<L, R> {
     /// `Left` records go to `left`, `Right` records to `right`; each has one target.
     pub fn new(left: Outbox<L>, right: Outbox<R>) -> Self {
-        EitherEnd { left, right }
+        EitherEnd { left, right, staged: Vec::new(), spare: Vec::new() }
+    }
+
+    /// Deals out what is staged; `true` if nothing is left.
+    fn deal(&mut self) -> bool {
+        let EitherEnd { left, right, staged, spare } = self;
+        let mut refused = None;
+        feed(staged, spare, |record, _| {
+            refused = match record {
+                Either::Left(record) => left.push(0, record).err().map(Either::Left),
+                Either::Right(record) => right.push(0, record).err().map(Either::Right),
+            };
+            refused.is_none()
+        });
+        if let Some(record) = refused {
+            staged.insert(0, record);
+        }
+        left.end_slice();
+        right.end_slice();
+        staged.is_empty()
     }
 }
 
 impl<L: Send, R: Send> Emit<Either<L, R>> for EitherEnd<L, R> {
     #[inline]
     fn push(&mut self, record: Either<L, R>, _: Meta) {
-        match record {
-            Either::Left(record) => self.left.push(0, record),
-            Either::Right(record) => self.right.push(0, record),
-        }
+        self.staged.push(record);
     }
 
     #[inline]
     fn is_open(&self) -> bool {
-        self.left.is_open() && self.right.is_open()
+        self.staged.len() < STAGED_MAX && self.left.is_open() && self.right.is_open()
     }
 }
 
@@ -219,14 +300,13 @@ impl<L: Send, R: Send> End<Either<L, R>> for EitherEnd<L, R> {
     }
 
     fn end_slice(&mut self, _: &mut StepContext<'_>) -> Result<()> {
-        self.left.end_slice();
-        self.right.end_slice();
+        self.deal();
         Ok(())
     }
 
     fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
         let left = self.left.retry(step.now);
-        Ok(self.right.retry(step.now) && left)
+        Ok(self.right.retry(step.now) && left && self.deal())
     }
 
     fn settle(&mut self, now: Nanos) -> bool {
@@ -235,6 +315,9 @@ impl<L: Send, R: Send> End<Either<L, R>> for EitherEnd<L, R> {
     }
 
     fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        if !self.deal() {
+            return Ok(false);
+        }
         let left = self.left.finish(step.now);
         Ok(self.right.finish(step.now) && left)
     }
@@ -252,6 +335,11 @@ impl<L: Send, R: Send> End<Either<L, R>> for EitherEnd<L, R> {
         Blocked::Output(usize::from(self.left.is_open()))
     }
 }
+
+/// Records that operators may have emitted and that are not scattered yet: twice the largest
+/// automatic batch, so that a chain that makes one record of each is never cut short. What one
+/// record makes may go beyond it.
+const STAGED_MAX: usize = 2_048;
 
 /// Records gathered before a sink is called: twice the largest automatic batch, so that a chain
 /// that makes one record of each is never cut short.

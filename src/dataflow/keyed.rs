@@ -1,6 +1,6 @@
 //! Keyed operators: what is kept per key is kept here and nowhere else.
 
-use std::marker::PhantomData;
+use std::vec::Drain;
 
 use crate::dataflow::blame::watched_key;
 use crate::dataflow::chain::feed;
@@ -59,6 +59,12 @@ pub trait KeyedOperator<K, I>: Clone + Send + 'static {
         let _ = (state, context);
     }
 
+    /// Whether [`on_record`](Self::on_record) may emit as it is set up. One that never does, since
+    /// it emits at ticks or at the end, is not asked for room after each record.
+    fn emits_on_record(&self) -> bool {
+        true
+    }
+
     /// How often [`on_tick`](Self::on_tick) is called, if at all.
     fn tick_interval(&self) -> Option<Nanos> {
         None
@@ -115,7 +121,8 @@ pub struct Keyed<T, K, F, Op: KeyedOperator<K, T>> {
     /// How far the sweep over all keys has come.
     sweep: Cursor,
     tick_at: Option<Nanos>,
-    record: PhantomData<fn(T)>,
+    spare: Vec<WithHash<T>>,
+    spare_partials: Vec<Partial<K, Op::Partial>>,
 }
 
 impl<T, K: Key, F, Op: KeyedOperator<K, T>> Keyed<T, K, F, Op> {
@@ -129,7 +136,8 @@ impl<T, K: Key, F, Op: KeyedOperator<K, T>> Keyed<T, K, F, Op> {
             changed,
             sweep: Cursor::new(),
             tick_at: None,
-            record: PhantomData,
+            spare: Vec::new(),
+            spare_partials: Vec::new(),
         }
     }
 
@@ -242,11 +250,15 @@ where
                 self.store.prefetch(record.hash);
             }
         }
-        feed(&mut batch.records, |WithHash { hash, record }, rest| {
-            if is_far && let Some(ahead) = rest.get(PREFETCH_AHEAD) {
-                self.store.prefetch(ahead.hash);
-            }
-            let (key, state) = self.store.entry(hash, (self.key_of)(&record));
+        let is_quiet = self.changed.is_none() && !self.op.emits_on_record();
+        let mut drain = batch.records.drain(..);
+        while let Some((hash, key, record)) = match (is_far, is_quiet) {
+            (false, false) => self.update_run::<false, false, E>(&mut drain, out),
+            (false, true) => self.update_run::<false, true, E>(&mut drain, out),
+            (true, false) => self.update_run::<true, false, E>(&mut drain, out),
+            (true, true) => self.update_run::<true, true, E>(&mut drain, out),
+        } {
+            let (key, state) = self.store.entry(hash, key);
             let op = &mut self.op;
             watched_key(Op::NAME, key, || {
                 op.on_record(record, state, &mut KeyContext { key, hash, next: out });
@@ -254,8 +266,50 @@ where
             if let Some(changed) = &mut self.changed {
                 changed.entry(hash, key.clone());
             }
-            out.is_open()
-        });
+            if !out.is_open() {
+                break;
+            }
+        }
+        if drain.len() > 0 {
+            self.spare.extend(drain);
+            std::mem::swap(&mut batch.records, &mut self.spare);
+        }
+    }
+
+    /// Works off records whose keys lie at home; returns the first one whose key does not. `None`
+    /// if none is left or `out` has closed.
+    ///
+    /// * `FAR` - the state is larger than the inner caches: ask for it early.
+    /// * `QUIET` - nothing is emitted or noted for a record.
+    #[inline(always)]
+    fn update_run<const FAR: bool, const QUIET: bool, E: Emit<Op::Out>>(
+        &mut self,
+        drain: &mut Drain<'_, WithHash<T>>,
+        out: &mut E,
+    ) -> Option<(u64, K, T)> {
+        let (mut store, op, key_of) = (self.store.at_home(), &mut self.op, &mut self.key_of);
+        while let Some(WithHash { hash, record }) = drain.next() {
+            if FAR && let Some(ahead) = drain.as_slice().get(PREFETCH_AHEAD) {
+                store.prefetch(ahead.hash);
+            }
+            let key = key_of(&record);
+            let Some((key, state)) = store.get_mut(hash, &key) else {
+                return Some((hash, key, record));
+            };
+            watched_key(Op::NAME, key, || {
+                op.on_record(record, state, &mut KeyContext { key, hash, next: out });
+            });
+            if QUIET {
+                continue;
+            }
+            if let Some(changed) = &mut self.changed {
+                changed.entry(hash, key.clone());
+            }
+            if !out.is_open() {
+                return None;
+            }
+        }
+        None
     }
 
     fn push_partials<E: Emit<Op::Out>>(
@@ -266,7 +320,7 @@ where
         for partial in batch.partials.iter().take(PREFETCH_AHEAD) {
             self.store.prefetch(partial.hash);
         }
-        feed(&mut batch.partials, |partial, _| {
+        feed(&mut batch.partials, &mut self.spare_partials, |partial, _| {
             let Partial { hash, key, state: partial } = partial;
             let (key, state) = self.store.entry(hash, key);
             let op = &mut self.op;

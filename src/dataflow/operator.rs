@@ -1,11 +1,22 @@
 //! Operators: the logic between two streams, and what it sees while a record passes.
 
 use crate::dataflow::TaskContext;
+use crate::dataflow::chain::feed;
 
 /// The next stage of a chain, statically known, so that a chain compiles into one loop.
 pub trait Emit<T> {
     /// Takes `record`. Never refuses; [`is_open`](Self::is_open) tells when to pause.
     fn push(&mut self, record: T, meta: Meta);
+
+    /// Takes `records` from the front as long as there is room; what it has none for stays.
+    /// `spare` is an empty buffer that may change places with `records`.
+    #[inline(always)]
+    fn push_all(&mut self, records: &mut Vec<T>, spare: &mut Vec<T>) {
+        feed(records, spare, |record, _| {
+            self.push(record, Meta::default());
+            self.is_open()
+        });
+    }
 
     /// Whether there is room for what another record makes. Asked once per record by the loop
     /// that feeds the chain, and by operators that make many records from one signal.

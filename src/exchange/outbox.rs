@@ -1,29 +1,20 @@
-//! An outbox: deals the records of one task out over the lanes of one edge.
+//! An outbox: gathers the records of one task into a batch per lane of an edge.
 //!
 //! One open batch per target. A target is flushed when its batch is full, when its linger has
 //! passed, when its consumer has run dry, and before every control message. An outbox never
-//! grows: what finds its batch full and its lane full waits in an overflow list, and while that
-//! list holds anything the task takes nothing in.
-
-use std::collections::VecDeque;
+//! grows: where a batch and its lane are full there is no room, and the records stay with whoever
+//! brought them.
 
 use crate::exchange::lane::LaneSender;
 use crate::exchange::matrix::EdgeConfig;
 use crate::record::{Batch, Never};
 use crate::time::Nanos;
 
-/// What found no room, with its target.
-enum Waiting<T, P> {
-    Record(T),
-    Partial(P),
-}
-
 /// The producer's side of one edge on one partition.
 pub struct Outbox<T, P = Never> {
     /// `open[i]` is the batch that gathers records for `lanes[i]`.
     open: Vec<Batch<T, P>>,
     lanes: Vec<LaneSender<T, P>>,
-    overflow: VecDeque<(usize, Waiting<T, P>)>,
     batch_records: usize,
     linger: Nanos,
     /// The intake stamp of the records that are being worked off.
@@ -31,6 +22,8 @@ pub struct Outbox<T, P = Never> {
     now: Nanos,
     /// When the oldest record of each open batch came in; 0 where the batch is empty.
     opened: Vec<Nanos>,
+    /// The target that had no room when it was last asked for.
+    refused: Option<usize>,
     /// Lanes that still owe their `End`.
     unfinished: usize,
     records: u64,
@@ -45,7 +38,7 @@ impl<T, P> Outbox<T, P> {
             open: (0..targets).map(|_| Batch::new()).collect(),
             unfinished: targets,
             lanes,
-            overflow: VecDeque::new(),
+            refused: None,
             batch_records: config.batch_records_for::<T>(),
             linger: config.linger,
             intake: 0,
@@ -62,53 +55,60 @@ impl<T, P> Outbox<T, P> {
         self.open.len()
     }
 
-    /// Adds a record to what goes to `target`, `0..targets()`.
+    /// The open batches, by target. What is pushed must fit into their capacity: see
+    /// [`make_room`](Self::make_room).
     #[inline(always)]
-    pub fn push(&mut self, target: usize, record: T) {
-        // The capacity is the limit, so that one comparison says both whether the batch is full
-        // and that pushing needs no memory. A full batch goes with the next record or at the end
-        // of the step, whichever is first.
-        let records = &self.open[target].records;
-        let has_room = size_of::<T>() != 0 && records.len() < records.capacity();
-        // The record stays out of `make_room`, or it would pass through memory on every path.
-        if has_room || self.make_room(target) {
-            self.open[target].records.push(record);
-        } else {
-            self.overflow.push_back((target, Waiting::Record(record)));
-        }
+    pub fn open(&mut self) -> &mut [Batch<T, P>] {
+        &mut self.open
     }
 
-    /// Makes room for one more record in the open batch of `target`, if there can be.
+    /// Makes room for at least one more record in the open batch of `target`, sending it if it is
+    /// full; `false` if its lane is full too. Out of line: it is needed once a batch.
     #[inline(never)]
-    fn make_room(&mut self, target: usize) -> bool {
-        if self.is_full(target) && (!self.is_open() || !self.flush(target)) {
+    pub fn make_room(&mut self, target: usize) -> bool {
+        if self.is_full(target) && !self.flush(target) {
+            self.refused = Some(target);
             return false;
         }
         let records = &mut self.open[target].records;
-        if records.capacity() == 0 {
-            records.reserve_exact(self.batch_records);
+        if records.len() == records.capacity() {
+            // A new buffer, or one that came home smaller than it went.
+            records.reserve_exact((self.batch_records - records.len()).max(1));
         }
         true
     }
 
-    /// Adds a partial aggregate to what goes to `target`.
+    /// Whether the open batch of `target` has room for one more record; makes it if it can.
     #[inline]
-    pub fn push_partial(&mut self, target: usize, partial: P) {
-        let batch = &mut self.open[target];
-        if batch.partials.len() < self.batch_records {
-            batch.partials.push(partial);
-            if batch.partials.len() == self.batch_records {
-                self.flush(target);
-            }
-        } else {
-            self.overflow.push_back((target, Waiting::Partial(partial)));
-        }
+    pub fn has_room(&mut self, target: usize) -> bool {
+        let records = &self.open[target].records;
+        (size_of::<T>() != 0 && records.len() < records.capacity()) || self.make_room(target)
     }
 
-    /// Whether the task may go on: nothing waits for room.
+    /// Adds a record to what goes to `target`, or gives it back if there is no room.
+    #[inline(always)]
+    pub fn push(&mut self, target: usize, record: T) -> Result<(), T> {
+        if !self.has_room(target) {
+            return Err(record);
+        }
+        self.open[target].records.push(record);
+        Ok(())
+    }
+
+    /// Adds a partial aggregate to what goes to `target`, or gives it back if there is no room.
+    #[inline]
+    pub fn push_partial(&mut self, target: usize, partial: P) -> Result<(), P> {
+        if self.open[target].partials.len() >= self.batch_records && !self.make_room(target) {
+            return Err(partial);
+        }
+        self.open[target].partials.push(partial);
+        Ok(())
+    }
+
+    /// Whether every target had room when it was last asked for.
     #[inline(always)]
     pub fn is_open(&self) -> bool {
-        self.overflow.is_empty()
+        self.refused.is_none()
     }
 
     /// Says which records come now: those of a batch with this intake stamp, at this time.
@@ -129,21 +129,13 @@ impl<T, P> Outbox<T, P> {
         }
     }
 
-    /// Tries to get rid of what waits for room; `true` if nothing waits any more.
+    /// Asks again for the room that was refused; `true` if the outbox is open.
     pub fn retry(&mut self, now: Nanos) -> bool {
         self.now = now;
-        while let Some((target, _)) = self.overflow.front() {
-            let target = *target;
-            if self.is_full(target) && !self.flush(target) {
-                return false;
-            }
-            let Some((_, waiting)) = self.overflow.pop_front() else { break };
-            match waiting {
-                Waiting::Record(record) => self.push(target, record),
-                Waiting::Partial(partial) => self.open[target].partials.push(partial),
-            }
+        match self.refused.take() {
+            Some(target) => self.make_room(target),
+            None => true,
         }
-        true
     }
 
     /// Sends open batches whose time has come; `true` if one went out.
@@ -188,9 +180,9 @@ impl<T, P> Outbox<T, P> {
         true
     }
 
-    /// Index of the target that what waits first is for; 0 if nothing waits.
+    /// Index of the target that has no room; 0 if all have.
     pub fn blocked_target(&self) -> usize {
-        self.overflow.front().map_or(0, |(target, _)| *target)
+        self.refused.unwrap_or(0)
     }
 
     /// Records and batches sent since start.
@@ -236,36 +228,42 @@ mod tests {
         (Outbox::new(senders, &config), receivers)
     }
 
+    fn push_all<const N: usize>(outbox: &mut Outbox<u32>, records: [u32; N]) {
+        for record in records {
+            outbox.push(0, record).expect("there is room");
+        }
+    }
+
     #[test]
     fn full_batch_goes_out_with_the_next_record() {
         let (mut outbox, receivers) = outbox(1, 2);
-        outbox.push(0, 1);
-        outbox.push(0, 2);
+        push_all(&mut outbox, [1, 2]);
         assert!(receivers[0].is_empty());
-        outbox.push(0, 3);
+        push_all(&mut outbox, [3]);
         assert!(!receivers[0].is_empty());
         assert_eq!(outbox.sent(), (2, 1));
     }
 
     #[test]
-    fn full_lane_closes_the_outbox_and_keeps_order() {
+    fn full_lane_gives_the_record_back_until_there_is_room() {
         let (mut outbox, receivers) = outbox(1, 2);
-        for record in 0..5 {
-            outbox.push(0, record);
-        }
+        push_all(&mut outbox, [0, 1, 2, 3]);
+        assert_eq!(outbox.push(0, 4), Err(4));
         assert!(!outbox.is_open());
         assert!(!outbox.retry(1));
         let mut gate = Gate::new(receivers);
         let (mut batch, mut seen) = (Batch::new(), Vec::new());
+        assert!(matches!(gate.next(&mut batch), Arrival::Batch));
+        seen.append(&mut batch.records);
+        assert!(outbox.retry(1));
+        push_all(&mut outbox, [4]);
         while !outbox.finish(1) {
             if let Arrival::Batch = gate.next(&mut batch) {
                 seen.append(&mut batch.records);
-                batch.clear();
             }
         }
         while let Arrival::Batch = gate.next(&mut batch) {
             seen.append(&mut batch.records);
-            batch.clear();
         }
         assert_eq!(seen, [0, 1, 2, 3, 4]);
     }
@@ -274,10 +272,10 @@ mod tests {
     fn open_batch_waits_for_its_linger_unless_the_consumer_is_dry() {
         let (mut outbox, receivers) = outbox(1, 4);
         outbox.begin_slice(5, 5);
-        outbox.push(0, 1);
+        push_all(&mut outbox, [1]);
         outbox.end_slice();
         assert!(outbox.settle(6), "the lane is empty, so the consumer is dry");
-        outbox.push(0, 2);
+        push_all(&mut outbox, [2]);
         outbox.end_slice();
         assert!(!outbox.settle(7), "the consumer still has a batch");
         assert_eq!(outbox.wake_at(), Some(1_006));
@@ -289,7 +287,7 @@ mod tests {
         let (mut outbox, mut receivers) = outbox(1, 8);
         for intake in [40, 50] {
             outbox.begin_slice(intake, intake + 1);
-            outbox.push(0, 1);
+            push_all(&mut outbox, [1]);
             outbox.end_slice();
         }
         assert!(outbox.finish(60));

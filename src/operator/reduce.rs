@@ -84,6 +84,10 @@ where
         }
     }
 
+    fn emits_on_record(&self) -> bool {
+        self.emit_at == EmitAt::EachRecord
+    }
+
     fn tick_interval(&self) -> Option<Nanos> {
         self.emit_at.interval()
     }

@@ -281,6 +281,16 @@ impl<K: Key, S> Segment<K, S> {
         (entry.hash.get() == hash && entry.key == *key).then_some(Place { bucket: home, slot })
     }
 
+    /// The entry of `key`, if its home bucket holds it.
+    #[inline(always)]
+    pub(super) fn entry_at_home(&mut self, hash: u64, key: &K) -> Option<&mut Entry<K, S>> {
+        let home = self.home(order(hash));
+        let bucket = self.buckets.get_mut(home)?;
+        let slot = usize::from(bucket.hash(0) != hash);
+        let entry = bucket.0[slot].as_mut()?;
+        (entry.hash.get() == hash && entry.key == *key).then_some(entry)
+    }
+
     /// Where `key` lies, if it is here.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &K) -> Option<Place> {

@@ -114,6 +114,12 @@ impl<K: Key, S> KeyedStore<K, S> {
         self.entry_beyond(at, hash, key)
     }
 
+    /// The parts that a loop over look-ups reads, as one borrow: see [`AtHome`].
+    #[inline(always)]
+    pub(crate) fn at_home(&mut self) -> AtHome<'_, K, S> {
+        AtHome { directory: &self.directory, segments: &mut self.segments }
+    }
+
     /// An entry that its home bucket does not hold.
     #[inline(never)]
     fn entry_beyond(&mut self, at: usize, hash: u64, key: K) -> (&K, &mut S)
@@ -261,6 +267,30 @@ impl<K: Key, S> KeyedStore<K, S> {
 
 /// A group of at most this many bytes is copied into a shared segment when it is installed.
 const COPY_BYTES: usize = SPLIT_BYTES / 8;
+
+/// A store whose keys can be looked up where they lie most likely, but not inserted. What a loop
+/// needs is in locals this way; behind the store itself it would be read again for every record,
+/// since the compiler cannot know that an insertion does not change it.
+pub(crate) struct AtHome<'a, K, S> {
+    directory: &'a [u16; KEY_GROUPS],
+    segments: &'a mut [Segment<K, S>],
+}
+
+impl<K: Key, S> AtHome<'_, K, S> {
+    /// The stored key equal to `key` and its state, if they lie at home.
+    #[inline(always)]
+    pub(crate) fn get_mut(&mut self, hash: u64, key: &K) -> Option<(&K, &mut S)> {
+        let at = usize::from(self.directory[key_group(hash)]);
+        let entry = self.segments[at].entry_at_home(hash, key)?;
+        Some((&entry.key, &mut entry.state))
+    }
+
+    /// As [`KeyedStore::prefetch`].
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        self.segments[usize::from(self.directory[key_group(hash)])].prefetch(hash);
+    }
+}
 
 impl<K: Key, S> Default for KeyedStore<K, S> {
     fn default() -> Self {
