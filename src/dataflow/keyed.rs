@@ -6,13 +6,12 @@ use crate::dataflow::blame::watched_key;
 use crate::dataflow::chain::feed;
 use crate::dataflow::{Chain, Emit, Flow, Meta, Signal, TaskContext};
 use crate::exchange::combine::Partial;
-use crate::record::{Batch, Key, WithHash};
+use crate::record::{Batch, Key};
+use crate::routing::KeyedPartitioner;
 use crate::state::{Cursor, KeyedStore, Storable};
 use crate::time::Nanos;
 
-/// How far ahead of the records that are being worked off their state is asked for. 64: with 16
-/// the loads of 10 M keys are not yet there, with 256 they are gone again from the first-level
-/// cache.
+/// Partials whose state is asked for before the first of them is merged.
 const PREFETCH_AHEAD: usize = 64;
 
 /// State up to this size lies in the inner caches anyway, and is not asked for early.
@@ -112,30 +111,35 @@ impl<K, E> KeyContext<'_, K, E> {
 }
 
 /// Heads the chain of a keyed operator: holds the state of its keys on this partition.
-pub struct Keyed<T, K, F, Op: KeyedOperator<K, T>> {
+pub struct Keyed<T, K, F, Q, Op: KeyedOperator<K, T>> {
     op: Op,
     key_of: F,
+    partitioner: Q,
     store: KeyedStore<K, Op::State>,
     /// Keys that have had a record since the last tick; only where there are ticks.
     changed: Option<KeyedStore<K, ()>>,
     /// How far the sweep over all keys has come.
     sweep: Cursor,
     tick_at: Option<Nanos>,
-    spare: Vec<WithHash<T>>,
+    /// Hashes and keys of the batch in hand, where its state is asked for early.
+    keys: Vec<(u64, K)>,
+    spare: Vec<T>,
     spare_partials: Vec<Partial<K, Op::Partial>>,
 }
 
-impl<T, K: Key, F, Op: KeyedOperator<K, T>> Keyed<T, K, F, Op> {
-    /// Runs `op` on records whose key is `key_of(record)`.
-    pub fn new(op: Op, key_of: F) -> Self {
+impl<T, K: Key, F, Q, Op: KeyedOperator<K, T>> Keyed<T, K, F, Q, Op> {
+    /// Runs `op` on records whose key is `key_of(record)` and is routed by `partitioner`.
+    pub fn new(op: Op, key_of: F, partitioner: Q) -> Self {
         let changed = op.tick_interval().map(|_| KeyedStore::new());
         Keyed {
             op,
             key_of,
+            partitioner,
             store: KeyedStore::new(),
             changed,
             sweep: Cursor::new(),
             tick_at: None,
+            keys: Vec::new(),
             spare: Vec::new(),
             spare_partials: Vec::new(),
         }
@@ -172,21 +176,22 @@ impl<T, K: Key, F, Op: KeyedOperator<K, T>> Keyed<T, K, F, Op> {
     }
 }
 
-impl<T, K: Key, F: Clone, Op: KeyedOperator<K, T>> Clone for Keyed<T, K, F, Op> {
+impl<T, K: Key, F: Clone, Q: Clone, Op: KeyedOperator<K, T>> Clone for Keyed<T, K, F, Q, Op> {
     /// A clone of the logic, without the state: state is never copied.
     fn clone(&self) -> Self {
-        Keyed::new(self.op.clone(), self.key_of.clone())
+        Keyed::new(self.op.clone(), self.key_of.clone(), self.partitioner.clone())
     }
 }
 
-impl<T, K, F, Op> Chain for Keyed<T, K, F, Op>
+impl<T, K, F, Q, Op> Chain for Keyed<T, K, F, Q, Op>
 where
     T: Send + 'static,
     K: Key,
+    Q: KeyedPartitioner<K>,
     F: FnMut(&T) -> K + Clone + Send + 'static,
     Op: KeyedOperator<K, T>,
 {
-    type In = WithHash<T>;
+    type In = T;
     type Partial = Partial<K, Op::Partial>;
     type Out = Op::Out;
 
@@ -195,11 +200,7 @@ where
     }
 
     #[inline]
-    fn push_batch<E: Emit<Op::Out>>(
-        &mut self,
-        batch: &mut Batch<WithHash<T>, Self::Partial>,
-        out: &mut E,
-    ) {
+    fn push_batch<E: Emit<Op::Out>>(&mut self, batch: &mut Batch<T, Self::Partial>, out: &mut E) {
         if !batch.records.is_empty() {
             self.push_records(batch, out);
         }
@@ -233,30 +234,38 @@ where
     }
 }
 
-impl<T, K, F, Op> Keyed<T, K, F, Op>
+impl<T, K, F, Q, Op> Keyed<T, K, F, Q, Op>
 where
     K: Key,
+    Q: KeyedPartitioner<K>,
     F: FnMut(&T) -> K,
     Op: KeyedOperator<K, T>,
 {
     fn push_records<E: Emit<Op::Out>>(
         &mut self,
-        batch: &mut Batch<WithHash<T>, Partial<K, Op::Partial>>,
+        batch: &mut Batch<T, Partial<K, Op::Partial>>,
         out: &mut E,
     ) {
         let is_far = self.store.bytes() > NEAR_BYTES;
+        self.keys.clear();
         if is_far {
-            for record in batch.records.iter().take(PREFETCH_AHEAD) {
-                self.store.prefetch(record.hash);
+            // The state of the whole batch is on its way before the first record needs it.
+            for record in &batch.records {
+                let key = (self.key_of)(record);
+                let hash = self.partitioner.hash(&key);
+                self.store.prefetch(hash);
+                self.keys.push((hash, key));
             }
         }
+        let mut keys = std::mem::take(&mut self.keys);
         let is_quiet = self.changed.is_none() && !self.op.emits_on_record();
         let mut drain = batch.records.drain(..);
+        let mut known = keys.drain(..);
         while let Some((hash, key, record)) = match (is_far, is_quiet) {
-            (false, false) => self.update_run::<false, false, E>(&mut drain, out),
-            (false, true) => self.update_run::<false, true, E>(&mut drain, out),
-            (true, false) => self.update_run::<true, false, E>(&mut drain, out),
-            (true, true) => self.update_run::<true, true, E>(&mut drain, out),
+            (false, false) => self.update_run::<false, false, E>(&mut drain, &mut known, out),
+            (false, true) => self.update_run::<false, true, E>(&mut drain, &mut known, out),
+            (true, false) => self.update_run::<true, false, E>(&mut drain, &mut known, out),
+            (true, true) => self.update_run::<true, true, E>(&mut drain, &mut known, out),
         } {
             let (key, state) = self.store.entry(hash, key);
             let op = &mut self.op;
@@ -274,25 +283,31 @@ where
             self.spare.extend(drain);
             std::mem::swap(&mut batch.records, &mut self.spare);
         }
+        drop(known);
+        self.keys = keys;
     }
 
     /// Works off records whose keys lie at home; returns the first one whose key does not. `None`
     /// if none is left or `out` has closed.
     ///
-    /// * `FAR` - the state is larger than the inner caches: ask for it early.
+    /// * `FAR` - the state is larger than the inner caches: hashes and keys are in `known`.
     /// * `QUIET` - nothing is emitted or noted for a record.
     #[inline(always)]
     fn update_run<const FAR: bool, const QUIET: bool, E: Emit<Op::Out>>(
         &mut self,
-        drain: &mut Drain<'_, WithHash<T>>,
+        drain: &mut Drain<'_, T>,
+        known: &mut Drain<'_, (u64, K)>,
         out: &mut E,
     ) -> Option<(u64, K, T)> {
-        let (mut store, op, key_of) = (self.store.at_home(), &mut self.op, &mut self.key_of);
-        while let Some(WithHash { hash, record }) = drain.next() {
-            if FAR && let Some(ahead) = drain.as_slice().get(PREFETCH_AHEAD) {
-                store.prefetch(ahead.hash);
-            }
-            let key = key_of(&record);
+        let (mut store, op) = (self.store.at_home(), &mut self.op);
+        let (key_of, partitioner) = (&mut self.key_of, &self.partitioner);
+        while let Some(record) = drain.next() {
+            let (hash, key) = if FAR {
+                known.next()?
+            } else {
+                let key = key_of(&record);
+                (partitioner.hash(&key), key)
+            };
             let Some((key, state)) = store.get_mut(hash, &key) else {
                 return Some((hash, key, record));
             };
@@ -314,7 +329,7 @@ where
 
     fn push_partials<E: Emit<Op::Out>>(
         &mut self,
-        batch: &mut Batch<WithHash<T>, Partial<K, Op::Partial>>,
+        batch: &mut Batch<T, Partial<K, Op::Partial>>,
         out: &mut E,
     ) {
         for partial in batch.partials.iter().take(PREFETCH_AHEAD) {

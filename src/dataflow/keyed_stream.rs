@@ -12,7 +12,7 @@ use crate::dataflow::stream::gate_head;
 use crate::dataflow::{Chain, DataStream, Keyed, KeyedOperator};
 use crate::exchange::Outbox;
 use crate::exchange::combine::{Combine, NoCombine, Partial};
-use crate::record::{Key, WithHash};
+use crate::record::Key;
 use crate::routing::{Hashed, KeyedPartitioner};
 use crate::time::Nanos;
 
@@ -111,7 +111,7 @@ where
     pub fn apply_keyed<Op: KeyedOperator<K, C::Out>>(
         self,
         operator: Op,
-    ) -> DataStream<Keyed<C::Out, K, F, Op>> {
+    ) -> DataStream<Keyed<C::Out, K, F, Q, Op>> {
         self.exchange(operator, |_, _| NoCombine::new())
     }
 
@@ -121,7 +121,7 @@ where
         self,
         operator: Op,
         mut combine: impl FnMut(&BuildContext<'_>, Option<PreAggregate>) -> M + 'static,
-    ) -> DataStream<Keyed<C::Out, K, F, Op>>
+    ) -> DataStream<Keyed<C::Out, K, F, Q, Op>>
     where
         Op: KeyedOperator<K, C::Out>,
         M: Combine<C::Out, K, Partial = Partial<K, Op::Partial>> + 'static,
@@ -131,10 +131,9 @@ where
         if let Err(problem) = partitioner.check() {
             draft.borrow_mut().problems.push(problem);
         }
-        let wires: Wires<WithHash<C::Out>, Partial<K, Op::Partial>> =
-            Wires::new(EdgeKind::Exchange);
+        let wires: Wires<C::Out, Partial<K, Op::Partial>> = Wires::new(EdgeKind::Exchange);
         let senders = wires.clone();
-        let keyed = Keyed::new(operator, key_of.clone());
+        let keyed = Keyed::new(operator, key_of.clone(), partitioner.clone());
         let edges = stream.close("", &[EdgeKind::Exchange], move |context| {
             let outbox = Outbox::new(senders.senders(context), context.edge);
             let (key_of, partitioner) = (key_of.clone(), partitioner.clone());

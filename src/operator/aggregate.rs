@@ -23,7 +23,7 @@ where
     ///
     /// An aggregate that merges may be pre-aggregated in front of the exchange, which changes
     /// nothing but speed; not under [`EmitAt::EachRecord`], where every record has its result.
-    pub fn aggregate<A>(self, aggregate: A) -> DataStream<Keyed<C::Out, K, F, Running<A>>>
+    pub fn aggregate<A>(self, aggregate: A) -> DataStream<Keyed<C::Out, K, F, Q, Running<A>>>
     where
         A: Aggregate<C::Out>,
         A::Output: Send + 'static,
@@ -45,7 +45,7 @@ where
     }
 
     /// Counts the records of each key.
-    pub fn count(self) -> DataStream<Keyed<C::Out, K, F, Running<Count>>> {
+    pub fn count(self) -> DataStream<Keyed<C::Out, K, F, Q, Running<Count>>> {
         self.aggregate(Count)
     }
 }
@@ -141,7 +141,7 @@ where
     Q: KeyedPartitioner<K>,
 {
     /// Sums `value(record)` over the records of each key; integers wrap around.
-    pub fn sum<V, G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Running<Sum<G>>>>
+    pub fn sum<V, G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<Sum<G>>>>
     where
         V: Summand,
         G: Fn(&C::Out) -> V + Clone + Send + 'static,
@@ -150,7 +150,7 @@ where
     }
 
     /// The smallest `value(record)` of each key.
-    pub fn min<V, G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Running<Min<G>>>>
+    pub fn min<V, G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<Min<G>>>>
     where
         V: Ord + Clone + Storable,
         G: Fn(&C::Out) -> V + Clone + Send + 'static,
@@ -159,7 +159,7 @@ where
     }
 
     /// The largest `value(record)` of each key.
-    pub fn max<V, G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Running<Max<G>>>>
+    pub fn max<V, G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<Max<G>>>>
     where
         V: Ord + Clone + Storable,
         G: Fn(&C::Out) -> V + Clone + Send + 'static,
@@ -168,7 +168,7 @@ where
     }
 
     /// The arithmetic mean of `value(record)` of each key.
-    pub fn mean<G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Running<Mean<G>>>>
+    pub fn mean<G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<Mean<G>>>>
     where
         G: Fn(&C::Out) -> f64 + Clone + Send + 'static,
     {
@@ -177,7 +177,7 @@ where
 
     /// The sample standard deviation (n − 1) of `value(record)` of each key; `None` for fewer than
     /// two records.
-    pub fn std_dev<G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Running<StdDev<G>>>>
+    pub fn std_dev<G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<StdDev<G>>>>
     where
         G: Fn(&C::Out) -> f64 + Clone + Send + 'static,
     {

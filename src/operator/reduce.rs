@@ -21,7 +21,7 @@ where
     ///
     /// Nothing is assumed of `function`, so it is not pre-aggregated; write an
     /// [`Aggregate`](crate::state::aggregate::Aggregate) where it is associative and commutative.
-    pub fn reduce<G>(self, function: G) -> DataStream<Keyed<C::Out, K, F, Reducing<G>>>
+    pub fn reduce<G>(self, function: G) -> DataStream<Keyed<C::Out, K, F, Q, Reducing<G>>>
     where
         G: FnMut(C::Out, C::Out) -> C::Out + Clone + Send + 'static,
     {

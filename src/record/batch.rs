@@ -21,16 +21,6 @@ pub struct Batch<T, P = Never> {
     pub sent: Nanos,
 }
 
-/// A record behind an exchange by key, with the key's hash: computed once, where the key is made,
-/// and carried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WithHash<T> {
-    /// The carried hash; its top 12 bits are the key group. Never 0.
-    pub hash: u64,
-    /// The record.
-    pub record: T,
-}
-
 /// A type without values: the partial of an edge that does not combine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Never {}

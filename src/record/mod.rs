@@ -4,6 +4,6 @@ mod batch;
 mod either;
 mod key;
 
-pub use batch::{Batch, Never, WithHash};
+pub use batch::{Batch, Never};
 pub use either::Either;
 pub use key::{HASH_ID, Key, KeyHasher, hash_key};

@@ -284,12 +284,6 @@ impl<K: Key, S> AtHome<'_, K, S> {
         let entry = self.segments[at].entry_at_home(hash, key)?;
         Some((&entry.key, &mut entry.state))
     }
-
-    /// As [`KeyedStore::prefetch`].
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, hash: u64) {
-        self.segments[usize::from(self.directory[key_group(hash)])].prefetch(hash);
-    }
 }
 
 impl<K: Key, S> Default for KeyedStore<K, S> {
