@@ -277,7 +277,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::cli::options::{Emit, Format, Skew, Verbosity};
+    use crate::cli::options::{Baseline, Emit, Format, Skew, Verbosity};
     use crate::config::{Cores, Idle};
 
     fn read(line: &str) -> Result<Command> {
@@ -312,7 +312,7 @@ mod tests {
             read(
                 "bench --partitions 2 keyed-count --idle=spin --cores 1,0 --records 1000 \
                  --rate 5 --seed 0 --warmup 1s --repeat 3 --keys 10 --skew zipf:1.2 \
-                 --emit every:10ms --duration 2s --dump in.csv --output out.jsonl \
+                 --emit every:10ms --duration 2s --baseline off --dump in.csv --output out.jsonl \
                  --format json -q --color always",
             )
             .expect("valid"),
@@ -326,11 +326,12 @@ mod tests {
             records: Some(1000),
             rate: Some(5),
             seed: 0,
-            warmup: Duration::from_secs(1),
+            warmup: Some(Duration::from_secs(1)),
             repeat: 3,
             keys: 10,
             skew: Skew::Zipf(1.2),
             emit: Emit::Every(Duration::from_millis(10)),
+            baseline: Baseline::Off,
             dump: Some("in.csv".into()),
             output: Some("out.jsonl".into()),
         };

@@ -42,7 +42,7 @@ pub(crate) struct Flag {
 /// Flags that cannot stand together.
 pub(crate) const CONFLICTS: [(&str, &str); 1] = [("quiet", "verbose")];
 
-pub(crate) static FLAGS: [Flag; 17] = [
+pub(crate) static FLAGS: [Flag; 18] = [
     Flag {
         name: "list",
         short: None,
@@ -107,11 +107,11 @@ pub(crate) static FLAGS: [Flag; 17] = [
         name: "warmup",
         short: None,
         value: Some(("D", "0..=1h, with a unit")),
-        default: "0",
+        default: "by workload",
         help: "run this long before the clock starts",
         scope: Scope::Bench,
         set: |options, value| {
-            options.run.warmup = parse::duration(text(value)?, WARMUP)?;
+            options.run.warmup = Some(parse::duration(text(value)?, WARMUP)?);
             Ok(())
         },
     },
@@ -160,6 +160,18 @@ pub(crate) static FLAGS: [Flag; 17] = [
         scope: Scope::Bench,
         set: |options, value| {
             options.run.emit = emit(text(value)?)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "baseline",
+        short: None,
+        value: Some(("WHETHER", "on|off")),
+        default: "on",
+        help: "also measure what the workload is compared with",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.baseline = parse::choice(text(value)?)?;
             Ok(())
         },
     },
@@ -323,7 +335,7 @@ mod tests {
             let refusal = set(name, "-1").expect_err(name);
             assert!(refusal.allowed.starts_with(&format!("allowed {bounds}")), "{name}");
         }
-        for name in ["format", "color"] {
+        for name in ["format", "color", "baseline"] {
             let flag = FLAGS.iter().find(|flag| flag.name == name).expect(name);
             let (_, allowed) = flag.value.expect("takes a value");
             let refusal = set(name, "?").expect_err(name);

@@ -1,20 +1,29 @@
 //! The `millstream` command: arguments in, text on stdout, `error: …` lines on stderr.
 
 pub mod args;
+mod bench;
 pub mod doctor;
 mod environment;
 mod flag;
 mod help;
+mod interrupt;
 pub mod options;
 mod output;
+mod process;
+mod progress;
 mod scan;
+mod summary;
+mod workload;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::cli::args::{Command, Environment};
-use crate::config::CoreList;
-use crate::error::{Error, ErrorKind, Result};
+use crate::cli::args::{Command, DoctorArgs, Environment};
+use crate::cli::options::Format;
+use crate::config::{Config, Cores};
+use crate::error::{Error, Result};
+use crate::runtime::host;
+use crate::runtime::placement::PlacementRequest;
 
 /// Parses `arguments` and runs the command that they name.
 ///
@@ -33,7 +42,8 @@ where
     if let Some(warning) = environment::warning(&variables) {
         output::warn(&warning);
     }
-    let environment = Environment { variables, allowed_cores: allowed_cores() };
+    let allowed_cores = Some(host::machine().allowed.into_iter().collect());
+    let environment = Environment { variables, allowed_cores };
     run(args::parse(arguments, environment)?)
 }
 
@@ -50,9 +60,8 @@ pub fn report(error: &Error) -> ExitCode {
 /// Runs one command: each has its file, and writes through [`output`].
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Bench(_) | Command::Doctor(_) => {
-            Err(Error::new(ErrorKind::Usage, "command not available in this build"))
-        }
+        Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => diagnose(&args),
         Command::BenchList => output::print(&help::workloads()),
         Command::Help(topic) => output::print(&help::page(topic)),
         Command::Knobs(knob) => output::print(&help::knobs(knob)),
@@ -60,8 +69,18 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-/// The cores that this process may use; `None` where the system does not tell.
-fn allowed_cores() -> Option<CoreList> {
-    let cores = core_affinity::get_core_ids()?;
-    Some(cores.into_iter().map(|core| core.id).collect())
+fn diagnose(args: &DoctorArgs) -> Result<()> {
+    let format = match args.show.format {
+        Format::Text => doctor::Format::Text,
+        Format::Json => doctor::Format::Json,
+    };
+    output::print(&doctor::run(format, &placement_request(&args.config))?)
+}
+
+fn placement_request(config: &Config) -> PlacementRequest {
+    let cores = match config.cores() {
+        Cores::Auto => None,
+        Cores::List(list) => Some(list.as_slice().to_vec()),
+    };
+    PlacementRequest { cores, partitions: config.partitions(), pin: config.pin() }
 }

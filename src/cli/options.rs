@@ -30,8 +30,8 @@ pub struct RunOptions {
     pub rate: Option<u64>,
     /// Seed of the input.
     pub seed: u64,
-    /// How long to run before the clock starts.
-    pub warmup: Duration,
+    /// How long to run before the clock starts; `None` leaves it to the workload.
+    pub warmup: Option<Duration>,
     /// How often to run; the report gives the median and the spread.
     pub repeat: u64,
     /// Distinct keys.
@@ -40,6 +40,8 @@ pub struct RunOptions {
     pub skew: Skew,
     /// When running aggregates emit.
     pub emit: Emit,
+    /// Whether what a workload is compared with is measured beside it.
+    pub baseline: Baseline,
     /// Where to write the input.
     pub dump: Option<PathBuf>,
     /// Where to write the results.
@@ -53,11 +55,12 @@ impl Default for RunOptions {
             records: None,
             rate: None,
             seed: 1,
-            warmup: Duration::ZERO,
+            warmup: None,
             repeat: 1,
             keys: 100_000,
             skew: Skew::Uniform,
             emit: Emit::End,
+            baseline: Baseline::On,
             dump: None,
             output: None,
         }
@@ -131,6 +134,17 @@ pub enum Emit {
     Every(Duration),
 }
 
+/// Whether what a workload is compared with is measured beside it: the plain loop of `chain`, the
+/// copy of `exchange`, the hiccups of `latency`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Baseline {
+    /// It is.
+    #[default]
+    On,
+    /// It is not: the run is the workload's alone.
+    Off,
+}
+
 /// Writes the value as its flag takes it.
 impl fmt::Display for Skew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,6 +165,11 @@ impl fmt::Display for Emit {
             Emit::Every(interval) => write!(f, "every:{}", parse::duration_text(*interval)),
         }
     }
+}
+
+impl Choice for Baseline {
+    const NAMES: &'static [(&'static str, Baseline)] =
+        &[("on", Baseline::On), ("off", Baseline::Off)];
 }
 
 impl Choice for Format {

@@ -1,6 +1,6 @@
 //! The only file of the command line that writes: results on stdout, everything else on stderr.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -33,6 +33,27 @@ pub(crate) fn fail(error: &Error) {
 /// Writes a line `warning: …` to stderr.
 pub(crate) fn warn(warning: &str) {
     line("warning", warning);
+}
+
+/// Writes a line that says what the engine decided to stderr.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether stderr is read by a person.
+pub(crate) fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Whether stdout is read by a person.
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Writes `text` over the line of the terminal that stderr is.
+pub(crate) fn rewrite(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
 }
 
 fn line(label: &str, text: &str) {

@@ -9,7 +9,7 @@ mod culprit;
 mod histogram;
 mod registry;
 mod report;
-mod report_text;
+pub(crate) mod report_text;
 mod task;
 
 pub use counter::{Activity, Counter, TimeSplit};

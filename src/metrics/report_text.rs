@@ -131,7 +131,7 @@ fn percent(share: f64) -> String {
 }
 
 /// `12345678` as `12,345,678`.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -144,7 +144,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// Records per second with four significant figures: `1.234 M`.
-fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
         big if big >= 1e9 => format!("{:.3} G", big / 1e9),
         big if big >= 1e6 => format!("{:.3} M", big / 1e6),
@@ -154,7 +154,7 @@ fn rate(per_second: f64) -> String {
 }
 
 /// Nanoseconds with the unit that keeps the figure short.
-fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     match ns {
         0..10_000 => format!("{ns} ns"),
         10_000..10_000_000 => format!("{:.1} us", ns as f64 / 1e3),

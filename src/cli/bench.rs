@@ -1,0 +1,69 @@
+//! `millstream bench`: runs a workload and prints what it came to.
+
+use crate::cli::args::{BenchArgs, Workload};
+use crate::cli::interrupt::Interrupt;
+use crate::cli::options::{Color, Format, Verbosity};
+use crate::cli::output;
+use crate::cli::scan::usage;
+use crate::cli::summary::Summary;
+use crate::cli::workload::{self, Bench, Limits};
+use crate::config::parse::Choice;
+use crate::engine::Engine;
+use crate::error::Result;
+
+/// Runs the workload that `args` name, and prints the report.
+///
+/// # Errors
+/// Those of the engine, of files that the flags name, and of stdout.
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    check(args)?;
+    let engine = Engine::new(args.config.clone())?;
+    let plan = engine.plan();
+    plan.warnings.iter().for_each(|warning| output::warn(warning));
+    if args.show.verbosity == Verbosity::Verbose {
+        for (index, placed) in plan.partitions.iter().enumerate() {
+            let core = placed.core.map_or("any core".to_owned(), |core| format!("core {core}"));
+            output::note(&format!("partition {index} on {core}: {}", placed.why));
+        }
+    }
+    let bench = Bench {
+        options: &args.run,
+        limits: Limits::new(args.workload, &args.run),
+        engine,
+        interrupt: Interrupt::listen()?,
+        verbosity: args.show.verbosity,
+    };
+    let outcome = workload::run(args.workload, &bench)?;
+    let summary = Summary::new(args.workload.name(), &bench, outcome);
+    summary.doubts().iter().for_each(|doubt| output::warn(doubt));
+    match args.show.format {
+        Format::Json => output::print(&summary.json()),
+        Format::Text => output::print(&summary.text(is_colored(args.show.color))),
+    }
+}
+
+/// Refuses files that the workload would leave empty.
+fn check(args: &BenchArgs) -> Result<()> {
+    let (input, results) = match args.workload {
+        Workload::KeyedCount => (true, true),
+        Workload::Chain | Workload::Lane | Workload::Exchange | Workload::Latency => (true, false),
+        Workload::Idle | Workload::Startup => (false, false),
+    };
+    let flags = [("--dump", &args.run.dump, input), ("--output", &args.run.output, results)];
+    for (flag, path, has) in flags {
+        if let (Some(path), false) = (path, has) {
+            let hint =
+                format!("allowed with workloads that have any, not {}", args.workload.name());
+            return Err(usage("nothing to write", flag, &path.to_string_lossy(), &hint));
+        }
+    }
+    Ok(())
+}
+
+fn is_colored(color: Color) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => output::stdout_is_terminal(),
+    }
+}

@@ -1,0 +1,90 @@
+//! `keyed-count`: count and sum per key over an exchange.
+//!
+//! `checksum` is the wrapping sum over keys of `mix64(key ^ mix64(count ^ mix64(sum)))`, whatever
+//! the partitions, batches and `--pre-aggregate`.
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::options::Emit;
+use crate::cli::workload::meter::Meter;
+use crate::cli::workload::tally::{Counted, Keep, Tally, Totals};
+use crate::cli::workload::{Bench, Outcome, write};
+use crate::connector::generator::generator;
+use crate::dataflow::{EmitAt, Pipeline};
+use crate::error::{Error, ErrorKind, Result};
+use crate::state::aggregate::{Count, sum};
+
+pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
+    let options = bench.options;
+    let dump = options.dump.as_deref().map(|path| Ok((path, write::create(path)?))).transpose()?;
+    let output =
+        options.output.as_deref().map(|path| Ok((path, write::create(path)?))).transpose()?;
+    let input = bench.input()?;
+    let keep = match options.emit {
+        Emit::End if output.is_some() => Keep::All,
+        Emit::End => Keep::Totals,
+        Emit::Each | Emit::Every(_) => Keep::Latest,
+    };
+    let emit_at = match options.emit {
+        Emit::End => EmitAt::End,
+        Emit::Each => EmitAt::EachRecord,
+        Emit::Every(interval) => EmitAt::Every(interval),
+    };
+    let mut seen: Option<(Totals, Vec<u64>)> = None;
+    let runs = bench.repeat(|| {
+        let meter = Meter::new(bench.partitions());
+        let (tally, tallied) = Tally::new(keep);
+        let generated = generator(input.clone(), bench.limits.records);
+        let recipe = input.clone();
+        let feed = bench.feed(generated, move |index, _| recipe.record(index));
+        let pipeline = Pipeline::new("keyed-count");
+        pipeline
+            .source(meter.over(feed))
+            .key_by(|record: &(u64, u64)| record.0)
+            .emit_at(emit_at)
+            .aggregate((Count, sum(|record: &(u64, u64)| record.1)))
+            .sink(tally);
+        let run = bench.observe(pipeline, &meter)?;
+        let now = (tallied.take(), meter.by_partition());
+        if let Some(before) = &seen {
+            check_agreement(before, &now)?;
+        }
+        seen = Some(now);
+        Ok(run)
+    })?;
+    let (totals, made) = seen.unwrap_or_default();
+    let result = answer(&totals);
+    if let Some((path, file)) = dump {
+        let rows = write::indexes(&made).map(|index| input.record(index));
+        let rows = rows.map(|(key, value)| format!("{key},{value}"));
+        write::lines(file, path, std::iter::once("key,value".to_owned()).chain(rows))?;
+    }
+    if let Some((path, file)) = output {
+        let mut results = totals.results;
+        results.sort_unstable();
+        write::lines(file, path, results.into_iter().map(result_line))?;
+    }
+    Ok(Outcome { runs, result, ..Outcome::default() })
+}
+
+fn answer(totals: &Totals) -> Map<String, Value> {
+    let answer =
+        [("keys", totals.keys), ("total_count", totals.total_count), ("checksum", totals.checksum)];
+    answer.into_iter().map(|(name, figure)| (name.to_owned(), figure.into())).collect()
+}
+
+fn result_line((key, (count, sum)): Counted) -> Value {
+    json!({ "key": key, "count": count, "sum": sum })
+}
+
+/// Repetitions that made the same records must come to the same result.
+fn check_agreement(before: &(Totals, Vec<u64>), now: &(Totals, Vec<u64>)) -> Result<()> {
+    if before.1 != now.1 || before.0.checksum == now.0.checksum {
+        return Ok(());
+    }
+    let seen = format!(
+        "repetitions disagree: checksum {} after {}; the same records give the same",
+        now.0.checksum, before.0.checksum
+    );
+    Err(Error::new(ErrorKind::JobFailed, seen))
+}
