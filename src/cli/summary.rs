@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::cli::workload::{Bench, Limits, Outcome, Run};
+use crate::cli::workload::{Bench, Limits, Outcome, Run, median, median_index};
 use crate::config::parse::{Choice, bytes_text, duration_text};
 use crate::config::{Config, Form};
 use crate::metrics::report_text::{duration, grouped, rate};
@@ -242,15 +242,8 @@ fn knobs(config: &Config) -> Map<String, Value> {
     resolved.collect()
 }
 
-/// The index of the median, the lower one of two.
-fn median_index(rates: &[f64]) -> usize {
-    let mut order: Vec<usize> = (0..rates.len()).collect();
-    order.sort_by(|one, other| rates[*one].total_cmp(&rates[*other]));
-    order[(order.len() - 1) / 2]
-}
-
 fn spread(rates: &[f64]) -> f64 {
-    let median = rates[median_index(rates)];
+    let median = median(rates);
     let most = rates.iter().copied().fold(f64::MIN, f64::max);
     let least = rates.iter().copied().fold(f64::MAX, f64::min);
     if median > 0.0 { (most - least) / median } else { 0.0 }
@@ -282,10 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_run_stands_for_all() {
-        assert_eq!(median_index(&[5.0]), 0);
-        assert_eq!(median_index(&[5.0, 1.0, 3.0]), 2);
-        assert_eq!(median_index(&[5.0, 1.0, 3.0, 4.0]), 2);
+    fn spread_is_relative_to_the_median() {
         assert_eq!(spread(&[5.0, 1.0, 4.0]), 1.0);
         assert_eq!(spread(&[0.0]), 0.0);
     }

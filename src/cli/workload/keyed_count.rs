@@ -3,12 +3,13 @@
 //! `checksum` is the wrapping sum over keys of `mix64(key ^ mix64(count ^ mix64(sum)))`, whatever
 //! the partitions, batches and `--pre-aggregate`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cli::options::Emit;
 use crate::cli::workload::meter::Meter;
 use crate::cli::workload::tally::{Counted, Keep, Tally, Totals};
-use crate::cli::workload::{Bench, Outcome, write};
+use crate::cli::workload::write::Target;
+use crate::cli::workload::{Bench, Outcome, object};
 use crate::connector::generator::generator;
 use crate::dataflow::{EmitAt, Pipeline};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,9 +17,8 @@ use crate::state::aggregate::{Count, sum};
 
 pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
     let options = bench.options;
-    let dump = options.dump.as_deref().map(|path| Ok((path, write::create(path)?))).transpose()?;
-    let output =
-        options.output.as_deref().map(|path| Ok((path, write::create(path)?))).transpose()?;
+    let dump = Target::open(options.dump.as_deref())?;
+    let output = Target::open(options.output.as_deref())?;
     let input = bench.input()?;
     let keep = match options.emit {
         Emit::End if output.is_some() => Keep::All,
@@ -53,24 +53,20 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
         Ok(run)
     })?;
     let (totals, made) = seen.unwrap_or_default();
-    let result = answer(&totals);
-    if let Some((path, file)) = dump {
-        let rows = write::indexes(&made).map(|index| input.record(index));
-        let rows = rows.map(|(key, value)| format!("{key},{value}"));
-        write::lines(file, path, std::iter::once("key,value".to_owned()).chain(rows))?;
+    let result = object(json!({
+        "keys": totals.keys,
+        "total_count": totals.total_count,
+        "checksum": totals.checksum,
+    }));
+    if let Some(dump) = dump {
+        dump.write_pairs(&input, &made)?;
     }
-    if let Some((path, file)) = output {
+    if let Some(output) = output {
         let mut results = totals.results;
         results.sort_unstable();
-        write::lines(file, path, results.into_iter().map(result_line))?;
+        output.write(results.into_iter().map(result_line))?;
     }
     Ok(Outcome { runs, result, ..Outcome::default() })
-}
-
-fn answer(totals: &Totals) -> Map<String, Value> {
-    let answer =
-        [("keys", totals.keys), ("total_count", totals.total_count), ("checksum", totals.checksum)];
-    answer.into_iter().map(|(name, figure)| (name.to_owned(), figure.into())).collect()
 }
 
 fn result_line((key, (count, sum)): Counted) -> Value {

@@ -1,19 +1,27 @@
 //! The workloads of `bench`, a file each, and what they all run with.
 
+mod chain;
+mod exchange;
+mod fold;
+mod hiccup;
+mod idle;
 mod keyed_count;
+mod lane;
+mod latency;
 mod limits;
 mod meter;
 mod run;
+mod startup;
 mod tally;
 mod write;
 
 use serde_json::{Map, Value};
 
 pub(crate) use limits::Limits;
-pub(crate) use run::{Bench, Run};
+pub(crate) use run::{Bench, Run, median, median_index};
 
 use crate::cli::args::Workload;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::metrics::Percentiles;
 
 /// What a workload came to.
@@ -32,11 +40,24 @@ pub(crate) struct Outcome {
 /// Runs `workload`.
 ///
 /// # Errors
-/// Those of the engine, of the files that the flags name, and [`ErrorKind::JobFailed`] if
-/// repetitions disagree.
+/// Those of the engine, of the files that the flags name, and
+/// [`JobFailed`](crate::ErrorKind::JobFailed) if repetitions disagree.
 pub(crate) fn run(workload: Workload, bench: &Bench<'_>) -> Result<Outcome> {
     match workload {
+        Workload::Chain => chain::run(bench),
+        Workload::Lane => lane::run(bench),
+        Workload::Exchange => exchange::run(bench),
         Workload::KeyedCount => keyed_count::run(bench),
-        _ => Err(Error::new(ErrorKind::Usage, "workload not available in this build")),
+        Workload::Latency => latency::run(bench),
+        Workload::Idle => idle::run(bench),
+        Workload::Startup => startup::run(bench),
+    }
+}
+
+/// The fields of `json!({ … })`.
+fn object(fields: Value) -> Map<String, Value> {
+    match fields {
+        Value::Object(fields) => fields,
+        other => unreachable!("a workload's answer is an object, not {other}"),
     }
 }

@@ -32,7 +32,26 @@ pub(crate) struct Bench<'a> {
     pub(crate) verbosity: Verbosity,
 }
 
+/// The median, the lower one of two.
+///
+/// # Panics
+/// If there is none.
+pub(crate) fn median(figures: &[f64]) -> f64 {
+    figures[median_index(figures)]
+}
+
+/// The index of the median, the lower one of two.
+///
+/// # Panics
+/// If there is none.
+pub(crate) fn median_index(figures: &[f64]) -> usize {
+    let mut order: Vec<usize> = (0..figures.len()).collect();
+    order.sort_by(|one, other| figures[*one].total_cmp(&figures[*other]));
+    order[(order.len() - 1) / 2]
+}
+
 /// One repetition. Figures are those after the warm-up; the report is of the whole run.
+#[derive(Default)]
 pub(crate) struct Run {
     pub(crate) report: Report,
     pub(crate) records: u64,
@@ -205,5 +224,17 @@ impl Watch<'_> {
             ended_early: self.mark.is_none() && self.warmup_ns > 0,
             report,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_of_two_medians_counts() {
+        assert_eq!(median_index(&[5.0]), 0);
+        assert_eq!(median_index(&[5.0, 1.0, 3.0]), 2);
+        assert_eq!(median(&[5.0, 1.0, 3.0, 4.0]), 3.0);
     }
 }

@@ -1,43 +1,61 @@
 //! The files that `--dump` and `--output` name.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::config::wording::shown;
-use crate::connector::generator::BLOCK;
+use crate::connector::generator::{BLOCK, BenchInput};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Makes sure that `path` can be written, before anything runs for minutes to fail at its end.
-///
-/// # Errors
-/// [`ErrorKind::CannotCreate`].
-pub(crate) fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(|error| {
-        let context = format!("cannot create file at {}", place(path));
-        Error::new(ErrorKind::CannotCreate, context).with_source(error)
-    })
+/// A file that a run writes at its end.
+pub(crate) struct Target<'a> {
+    path: &'a Path,
+    file: File,
 }
 
-/// Writes `lines`, each with a line end, into `file`, which stands at `path`.
-///
-/// # Errors
-/// [`ErrorKind::Io`].
-pub(crate) fn lines<L>(file: File, path: &Path, lines: impl Iterator<Item = L>) -> Result<()>
-where
-    L: std::fmt::Display,
-{
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
-    let mut write = || {
-        for line in lines {
-            writeln!(writer, "{line}")?;
-        }
-        writer.flush()
-    };
-    write().map_err(|error| {
-        let context = format!("write failed at {}", place(path));
-        Error::new(ErrorKind::Io, context).with_source(error)
-    })
+impl<'a> Target<'a> {
+    /// Creates the file, if one is asked for: before anything runs for minutes to fail at its end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::CannotCreate`].
+    pub(crate) fn open(path: Option<&'a Path>) -> Result<Option<Target<'a>>> {
+        let Some(path) = path else { return Ok(None) };
+        let file = File::create(path).map_err(|error| {
+            let context = format!("cannot create file at {}", place(path));
+            Error::new(ErrorKind::CannotCreate, context).with_source(error)
+        })?;
+        Ok(Some(Target { path, file }))
+    }
+
+    /// Writes `lines`, each with a line end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`].
+    pub(crate) fn write<L: Display>(self, lines: impl Iterator<Item = L>) -> Result<()> {
+        let mut writer = BufWriter::with_capacity(1 << 20, self.file);
+        let write = || {
+            for line in lines {
+                writeln!(writer, "{line}")?;
+            }
+            writer.flush()
+        };
+        write().map_err(|error| {
+            let context = format!("write failed at {}", place(self.path));
+            Error::new(ErrorKind::Io, context).with_source(error)
+        })
+    }
+
+    /// Writes the records that each partition `made` of `input`, as CSV.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`].
+    pub(crate) fn write_pairs(self, input: &BenchInput, made: &[u64]) -> Result<()> {
+        let rows = indexes(made).map(|index| input.record(index));
+        let rows = rows.map(|(key, value)| format!("{key},{value}"));
+        self.write(std::iter::once("key,value".to_owned()).chain(rows))
+    }
 }
 
 /// The indexes of the records that each partition made (`made[p]` of them), block by block: in
