@@ -11,6 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[allow(clippy::disallowed_methods)] // The one place that reads the process's own environment.
 fn main() -> ExitCode {
+    cli::silence_partitions();
     match cli::start(std::env::args_os().skip(1), std::env::vars_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::report(&error),

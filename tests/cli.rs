@@ -2,6 +2,10 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::disallowed_methods)] // Tests make the files that the binary is given.
 
+#[cfg(unix)]
+#[path = "cli/bench.rs"]
+mod bench;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -9,11 +9,14 @@ mod help;
 mod interrupt;
 pub mod options;
 mod output;
+mod panics;
 mod process;
 mod progress;
 mod scan;
 mod summary;
 mod workload;
+
+pub use panics::silence_partitions;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

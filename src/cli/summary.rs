@@ -86,7 +86,7 @@ impl Summary {
         let Host { model, kernel, machine, .. } = host::host();
         let rates: Vec<f64> = outcome.runs.iter().map(Run::records_per_second).collect();
         let run = outcome.runs.swap_remove(median_index(&rates));
-        let offered = bench.limits.rate.filter(|_| run.records > 0);
+        let offered = bench.limits.rate;
         let achieved = offered.map(|_| run.rate_achieved);
         let doubts = doubts(&run, offered);
         let plan = bench.engine.plan();
@@ -152,16 +152,18 @@ impl Summary {
         let build = if self.debug_build { ", debug build: not for measuring" } else { "" };
         let cut = if self.interrupted { ", interrupted" } else { "" };
         let mut text = format!("{bold}{}{build}{cut}{plain}\n", self.workload);
-        let mut rows = vec![
-            ("records".to_owned(), grouped(self.records)),
-            ("seconds".to_owned(), format!("{:.3}", self.seconds)),
-            ("throughput".to_owned(), self.throughput()),
-        ];
+        let mut rows = vec![("seconds".to_owned(), format!("{:.3}", self.seconds))];
+        if self.records > 0 {
+            rows.push(("records".to_owned(), grouped(self.records)));
+            rows.push(("throughput".to_owned(), self.throughput()));
+        }
         if let (Some(offered), Some(achieved)) = (self.rate_offered, self.rate_achieved) {
             let rates = format!("{} of {} records/s", rate(achieved), rate(offered as f64));
             rows.push(("rate achieved".to_owned(), rates));
         }
-        rows.push(("latency".to_owned(), distribution(&self.latency_ns)));
+        if self.latency_ns.count > 0 {
+            rows.push(("latency".to_owned(), distribution(&self.latency_ns)));
+        }
         rows.extend(self.hiccup_ns.iter().map(|one| ("hiccups".to_owned(), distribution(one))));
         rows.extend(self.rss_bytes_max.map(|peak| ("memory, most".to_owned(), mebibytes(peak))));
         let result = self.result.iter().map(|(name, value)| (name.replace('_', " "), shown(value)));
@@ -250,9 +252,6 @@ fn spread(rates: &[f64]) -> f64 {
 }
 
 fn distribution(seen: &Percentiles) -> String {
-    if seen.count == 0 {
-        return "not measured".to_owned();
-    }
     let [p50, p90, p99, p999, max] =
         [seen.p50, seen.p90, seen.p99, seen.p999, seen.max].map(duration);
     format!("p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, max {max}")
@@ -265,6 +264,7 @@ fn mebibytes(bytes: u64) -> String {
 fn shown(value: &Value) -> String {
     match (value.as_u64(), value.as_f64()) {
         (Some(number), _) => number.to_string(),
+        (None, Some(large)) if large >= 1e6 => grouped(large as u64),
         (None, Some(number)) => format!("{number:.4}"),
         (None, None) => value.to_string(),
     }

@@ -108,6 +108,12 @@ impl Job {
         self.join_async().await
     }
 
+    /// When it began, in monotonic nanoseconds: where the report's seconds count from.
+    #[cfg(feature = "cli")]
+    pub(crate) fn started(&self) -> Nanos {
+        self.facts.started
+    }
+
     /// Whether all partitions have ended.
     pub fn has_ended(&self) -> bool {
         self.state.has_ended()

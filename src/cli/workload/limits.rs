@@ -43,8 +43,13 @@ impl Limits {
                     ..given
                 }
             }
-            Workload::Idle => Limits { duration: duration.or(Some(IDLE_FOR)), ..given },
-            Workload::Startup => given,
+            // These two have no load.
+            Workload::Idle => {
+                Limits { records: None, duration: duration.or(Some(IDLE_FOR)), rate: None, ..given }
+            }
+            Workload::Startup => {
+                Limits { records: None, duration: None, rate: None, warmup: Duration::ZERO }
+            }
             _ if ends => given,
             _ if rate.is_some() => Limits { duration: Some(PACED_FOR), ..given },
             _ => Limits { records: Some(RECORDS), ..given },

@@ -134,13 +134,12 @@ impl Bench<'_> {
     /// # Errors
     /// Those of the engine and the job.
     pub(crate) fn observe(&self, pipeline: Pipeline, meter: &Meter) -> Result<Run> {
-        let started = MonotonicClock.now();
         let cpu_ns = process::cpu_ns();
         let job = self.engine.start(pipeline)?;
         let warmup_ns = self.limits.warmup.as_nanos().try_into().unwrap_or(Nanos::MAX);
         let mut watch = Watch {
             meter,
-            started,
+            started: job.started(),
             warmup_ns,
             mark: None,
             samples: Vec::new(),
