@@ -17,6 +17,10 @@ use crate::time::Nanos;
 /// From the start of the job to the first slot, so that the threads are up when it is due.
 pub const LEAD_NS: Nanos = 20_000_000;
 
+/// What a source is behind at the end at least before it gives up: a busy machine takes a core
+/// away for tens of milliseconds.
+pub const PATIENCE_NS: Nanos = 200_000_000;
+
 const NS_PER_S: u128 = 1_000_000_000;
 
 /// A source of `function(index, due)` at `rate` records per second over all partitions, where `due`
@@ -46,8 +50,8 @@ impl<F> Paced<F> {
         self
     }
 
-    /// Ends with the last slot of this time. Records that are still held up a tenth of it later
-    /// are given up, since the rate cannot be held.
+    /// Ends with the last slot of this time. Records that are still held up a tenth of it later,
+    /// at least [`PATIENCE_NS`], are given up, since the rate cannot be held.
     pub fn lasting(mut self, lasting: Duration) -> Paced<F> {
         self.lasting = Some(lasting);
         self
@@ -66,8 +70,9 @@ impl<F> Paced<F> {
         PacedSource {
             next: 0,
             end: [by_records, by_time].into_iter().flatten().min().unwrap_or(u64::MAX),
-            give_up_at: ns
-                .map_or(Nanos::MAX, |ns| schedule.start.saturating_add(ns).saturating_add(ns / 10)),
+            give_up_at: ns.map_or(Nanos::MAX, |ns| {
+                schedule.start.saturating_add(ns).saturating_add(PATIENCE_NS.max(ns / 10))
+            }),
             function: self.function.clone(),
             schedule,
         }
@@ -194,11 +199,11 @@ mod tests {
     }
 
     fn open(
-        paced: &Paced<fn(u64, Nanos) -> Stamped>,
+        mut paced: Paced<fn(u64, Nanos) -> Stamped>,
         p: usize,
         of: usize,
     ) -> impl FnMut(usize, Nanos) -> (Polled, Vec<Stamped>) {
-        let mut source = paced.clone().open(&test_context(p, of)).unwrap();
+        let mut source = paced.open(&test_context(p, of)).unwrap();
         move |max, now| {
             let mut batch = Batch::new();
             let polled = source.poll(max, now, &mut batch).unwrap();
@@ -212,7 +217,7 @@ mod tests {
 
     #[test]
     fn records_leave_when_they_are_due_and_not_before() {
-        let mut poll = open(&at(1_000_000).records(4), 0, 1);
+        let mut poll = open(at(1_000_000).records(4), 0, 1);
         assert_eq!(poll(10, 0), (Polled::Until(LEAD_NS), vec![]));
         assert_eq!(poll(10, LEAD_NS - 1), (Polled::Until(LEAD_NS), vec![]));
         assert_eq!(poll(10, LEAD_NS), (Polled::Until(LEAD_NS + 1_000), vec![(0, LEAD_NS)]));
@@ -224,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_held_up_keeps_its_due_time_and_comes_in_portions() {
-        let mut poll = open(&at(1_000_000_000).records(10), 0, 1);
+        let mut poll = open(at(1_000_000_000).records(10), 0, 1);
         let (polled, records) = poll(4, LEAD_NS + 1_000);
         assert_eq!(polled, Polled::Ready);
         assert_eq!(records, (0..4).map(|i| (i, LEAD_NS + i)).collect::<Vec<_>>());
@@ -238,7 +243,7 @@ mod tests {
         for partitions in [1, 2, 3, 5] {
             let mut slots = Vec::new();
             for partition in 0..partitions {
-                let mut poll = open(&at(1_000_000).records(RECORDS), partition, partitions);
+                let mut poll = open(at(1_000_000).records(RECORDS), partition, partitions);
                 let (_, made) = poll(usize::MAX, Nanos::MAX - 1);
                 let mut dealt: Vec<u64> = Vec::new();
                 let everything = Dealt::new(Indexes, partition, partitions, Some(RECORDS));
@@ -260,7 +265,7 @@ mod tests {
         for partitions in [1, 3] {
             let lasting = Duration::from_millis(10);
             let made = (0..partitions).map(|partition| {
-                let mut poll = open(&at(3_000_000).lasting(lasting), partition, partitions);
+                let mut poll = open(at(3_000_000).lasting(lasting), partition, partitions);
                 poll(usize::MAX, LEAD_NS + 10_500_000).1.len()
             });
             assert_eq!(made.sum::<usize>(), 30_000);
@@ -269,9 +274,13 @@ mod tests {
 
     #[test]
     fn a_rate_that_cannot_be_held_is_given_up() {
-        let mut poll = open(&at(1_000_000).lasting(Duration::from_millis(10)), 0, 1);
-        assert_eq!(poll(5, LEAD_NS + 10_999_999).0, Polled::Ready);
-        assert_eq!(poll(5, LEAD_NS + 11_000_000), (Polled::Done, vec![]));
+        for (lasting_ms, patience_ns) in [(10, PATIENCE_NS), (10_000, 1_000_000_000)] {
+            let lasting = Duration::from_millis(lasting_ms);
+            let given_up = LEAD_NS + lasting_ms * 1_000_000 + patience_ns;
+            let mut poll = open(at(1_000_000).lasting(lasting), 0, 1);
+            assert_eq!(poll(5, given_up - 1).0, Polled::Ready);
+            assert_eq!(poll(5, given_up), (Polled::Done, vec![]));
+        }
     }
 
     #[test]

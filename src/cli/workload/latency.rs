@@ -182,14 +182,18 @@ mod tests {
 
     #[test]
     fn lateness_counts_from_the_due_time_and_leaves_the_warm_up_out() {
-        let now = MonotonicClock.now();
         let mut connector = Lateness { warmup_ns: 1_000, ..Lateness::default() };
         let mut context = TaskContext::new(0, 1, wake_pair().1);
-        context.now = now.saturating_sub(LEAD_NS);
-        let from = context.now + LEAD_NS + 1_000;
+        context.now = 7;
         let mut sink = connector.open(&context).expect("opens");
+        let from = sink.from;
+        assert_eq!(from, 7 + LEAD_NS + 1_000);
+        // The clock of this process may have begun just now.
+        while MonotonicClock.now() <= from {
+            std::hint::spin_loop();
+        }
         let mut batch = Batch::new();
-        let ahead = now + 40 * 24 * 3_600 * 1_000_000_000;
+        let ahead = from + 40 * 24 * 3_600 * 1_000_000_000;
         batch.records.extend([(1, 1, from - 1), (2, 1, from), (3, 1, ahead)]);
         sink.write(&mut batch, 0).expect("takes all");
         assert!(batch.is_empty() && sink.finish(0).expect("finishes"));
