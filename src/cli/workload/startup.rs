@@ -101,7 +101,6 @@ fn once(bench: &Bench<'_>) -> Result<(Run, Nanos, Nanos)> {
     })?;
     let start_ns = first.saturating_sub(started);
     let run = Run {
-        records: report.records,
         seconds: start_ns as f64 / 1e9,
         cpu_seconds: process::cpu_ns().saturating_sub(cpu_ns) as f64 / 1e9,
         rss_bytes_max: process::rss_bytes_max(),
