@@ -2,14 +2,16 @@
 
 use crate::cli::args::{BenchArgs, Workload};
 use crate::cli::interrupt::Interrupt;
-use crate::cli::options::{Color, Format, Verbosity};
+use crate::cli::options::{Color, Format, Skew, Verbosity};
 use crate::cli::output;
 use crate::cli::scan::usage;
 use crate::cli::summary::Summary;
 use crate::cli::workload::{self, Bench, Limits};
 use crate::config::parse::Choice;
+use crate::connector::generator::SKEWED_KEYS_MAX;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::runtime::host;
 
 /// Runs the workload that `args` name, and prints the report.
 ///
@@ -42,8 +44,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     }
 }
 
-/// Refuses files that the workload would leave empty.
+/// Refuses files that the workload would leave empty, and more skewed keys than there is room for.
 fn check(args: &BenchArgs) -> Result<()> {
+    check_keys(args)?;
     let (input, results) = match args.workload {
         Workload::KeyedCount => (true, true),
         Workload::Chain | Workload::Lane | Workload::Exchange | Workload::Latency => (true, false),
@@ -58,6 +61,18 @@ fn check(args: &BenchArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A skewed input is drawn with a table of all its keys, and picks them with 32 bits.
+fn check_keys(args: &BenchArgs) -> Result<()> {
+    const KEY_BYTES: u64 = size_of::<f64>() as u64;
+    let memory = args.config.memory_limit_bytes().unwrap_or_else(host::memory_bytes);
+    let most = (memory / KEY_BYTES).min(SKEWED_KEYS_MAX);
+    if args.run.skew == Skew::Uniform || args.run.keys <= most {
+        return Ok(());
+    }
+    let hint = format!("allowed 1..={most} with --skew {}, by the memory", args.run.skew);
+    Err(usage("out of range", "--keys", &args.run.keys.to_string(), &hint))
 }
 
 fn is_colored(color: Color) -> bool {

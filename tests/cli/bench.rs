@@ -238,6 +238,17 @@ fn files_that_cannot_be_written_are_refused_before_or_named_after() {
 }
 
 #[test]
+fn skewed_keys_beyond_the_memory_are_refused() {
+    let line = "keyed-count --skew zipf:1 --keys 1000000 --memory-limit 4MiB";
+    let stderr = refusal(&bench(line), 64);
+    assert_eq!(
+        stderr,
+        "error: out of range at --keys: 1000000; allowed 1..=524288 with --skew zipf:1, by the \
+         memory\n"
+    );
+}
+
+#[test]
 fn duration_and_warm_up_cut_a_run() {
     let report = report("keyed-count --duration 300ms --warmup 50ms --partitions 2 --keys 100");
     let (measured, all) = (&report["records"], &report["result"]["total_count"]);
