@@ -129,7 +129,7 @@ pub struct TaskContext {
     /// Wakes that partition; for sources that answered [`Polled::Pending`] and for sinks that left
     /// records in their batch.
     pub waker: Wake,
-    /// Counts the job's dead letters that go to no output.
+    /// Counts the job's dead letters.
     pub dead_letters: Arc<AtomicU64>,
     /// Monotonic nanoseconds at the start of the job.
     pub now: Nanos,

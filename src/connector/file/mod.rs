@@ -108,7 +108,7 @@ impl<T: Send + 'static> DeadLetters<T> for Counted {
     }
 }
 
-/// Dead letters stand between the records, as `Err`.
+/// Dead letters are counted, and stand between the records as `Err`.
 #[derive(Debug)]
 pub struct Reported;
 
@@ -164,7 +164,7 @@ impl<F: Format> FileConnector<F> {
     }
 
     /// The same source with dead letters between its records: it makes
-    /// `Result<Record, DeadLetter>`. They are not counted then.
+    /// `Result<Record, DeadLetter>`. They are counted all the same.
     pub fn dead_letters(self) -> FileConnector<F, Reported> {
         FileConnector {
             format: self.format,

@@ -21,7 +21,7 @@ pub struct FileSource<F, M> {
     deal: Deal,
     /// Where it reads; `None` before the first split and behind the last.
     reading: Option<Reading>,
-    uncounted: Arc<AtomicU64>,
+    dead_letters: Arc<AtomicU64>,
     _dead_letters: PhantomData<fn(M)>,
 }
 
@@ -53,7 +53,7 @@ impl<F: Format, M: DeadLetters<F::Record>> FileSource<F, M> {
             inputs,
             deal: Deal::to(context.partition, context.partitions),
             reading: None,
-            uncounted: Arc::clone(&context.dead_letters),
+            dead_letters: Arc::clone(&context.dead_letters),
             _dead_letters: PhantomData,
         }
     }
@@ -120,12 +120,11 @@ impl<F: Format, M: DeadLetters<F::Record>> FileSource<F, M> {
                 },
                 Found::Dead(reason) => Rejected::quoting(reason, reading.reader.line()),
             };
+            // Relaxed: a count that publishes nothing else.
+            self.dead_letters.fetch_add(1, Ordering::Relaxed);
             if M::REPORTED {
                 let letter = reading.dead_letter(&self.inputs[reading.file], rejected)?;
                 batch.records.extend(M::dead(letter));
-            } else {
-                // Relaxed: a count that publishes nothing else.
-                self.uncounted.fetch_add(1, Ordering::Relaxed);
             }
         }
         Ok(true)

@@ -145,6 +145,17 @@ fn files_of_a_pattern_are_read_each_with_its_own_lines() {
 }
 
 #[test]
+fn dead_letters_are_counted_where_they_are_taken_too() {
+    let mut connector = text_bytes(b"a\n\xff\n\xfe\nb".as_slice()).dead_letters();
+    let context = test_context(0, 1);
+    let mut source = connector.open(&context).unwrap();
+    let mut batch = Batch::new();
+    assert_eq!(source.poll(9, 0, &mut batch).unwrap(), Polled::Done);
+    assert_eq!(batch.records.iter().filter(|item| item.is_err()).count(), 2);
+    assert_eq!(context.dead_letters.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+#[test]
 fn dead_letters_that_nobody_takes_are_counted() {
     let mut connector = text_bytes(b"a\n\xff\n\xfe\nb".as_slice());
     let context = test_context(0, 1);
