@@ -1,7 +1,8 @@
 //! The flights example: the rows that Python computed, for any partition count; bad rows and
 //! arguments.
 
-#![allow(clippy::disallowed_methods)] // Tests make files and start the example.
+// Tests make files and start the example; in them an `unwrap` is a failure like any other.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 #[path = "../examples/flights/pipeline.rs"]
 mod pipeline;
