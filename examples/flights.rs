@@ -31,8 +31,8 @@ use pipeline::{Airport, BadRows, Flight};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// 100,000 flights of the first week of 2001: U.S. Bureau of Transportation Statistics, public, by way
-/// of `vega-datasets` 3.2.1.
+/// 100,000 flights of the first week of 2001, from the U.S. Bureau of Transportation Statistics
+/// (public) by way of `vega-datasets` 3.2.1.
 const FLIGHTS: &[u8] = include_bytes!("data/flights.csv.gz");
 
 fn main() -> ExitCode {
