@@ -16,7 +16,7 @@ use std::time::Instant;
 use hashbrown::hash_table::Entry as TableEntry;
 use hashbrown::{HashMap, HashTable};
 use millstream::record::{KeyHasher, hash_key};
-use millstream::state::{Hint, KeyedStore};
+use millstream::state::KeyedStore;
 
 #[cfg(all(feature = "cli", not(feature = "mimalloc")))]
 #[global_allocator]
@@ -37,39 +37,6 @@ trait Layout {
     #[inline(always)]
     fn update_batch(&mut self, _batch: &[(u64, u64, u64)]) -> bool {
         false
-    }
-}
-
-impl Layout for Located {
-    fn ask(&self, _hash: u64) -> u64 {
-        0
-    }
-
-    fn state(&mut self, hash: u64, key: u64) -> &mut State {
-        self.0.get_or_insert(hash, key)
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
-
-    #[inline(always)]
-    fn update_batch(&mut self, batch: &[(u64, u64, u64)]) -> bool {
-        for chunk in batch.chunks(AHEAD) {
-            for &(hash, ..) in chunk {
-                self.0.prefetch(hash);
-            }
-            let mut hints = [Hint::default(); AHEAD];
-            for (hint, &(hash, ..)) in hints.iter_mut().zip(chunk) {
-                *hint = self.0.locate(hash);
-            }
-            for (&hint, &(hash, key, value)) in hints.iter().zip(chunk) {
-                let state = self.0.entry_at(hint, hash, key).1;
-                state.0 += 1;
-                state.1 += value;
-            }
-        }
-        true
     }
 }
 
@@ -183,9 +150,6 @@ impl Layout for Segments {
         self.0.bytes()
     }
 }
-
-/// Segments, driven in two passes: locate (tags, then the entry's line), then update by hint.
-struct Located(KeyedStore<u64, State>);
 
 /// What timely's users write: a map, its own stable hasher, nothing carried.
 struct Map(HashMap<u64, State, BuildHasherDefault<KeyHasher>>);
@@ -388,7 +352,6 @@ const CONTENDERS: [(&str, Run); 12] = [
     }),
     ("segments", |keys, row| measure::<_, false>(Segments(KeyedStore::new()), keys, row)),
     ("segments-prefetch", |keys, row| measure::<_, true>(Segments(KeyedStore::new()), keys, row)),
-    ("segments-located", |keys, row| measure::<_, true>(Located(KeyedStore::new()), keys, row)),
     ("segments-touch", |keys, row| measure::<_, true>(Touched(KeyedStore::new()), keys, row)),
 ];
 

@@ -15,7 +15,7 @@ use crate::time::Nanos;
 ///
 /// The hash does not travel: the owner computes it again, which costs less than eight bytes more
 /// from core to core.
-pub struct ByKey<K, F, Q, C, P> {
+pub(super) struct ByKey<K, F, Q, C, P> {
     key_of: F,
     partitioner: Q,
     table: Arc<RoutingTable>,
@@ -33,7 +33,7 @@ impl<K, F, Q, C, P> ByKey<K, F, Q, C, P> {
     /// Routes by `partitioner` over the key that `key_of` finds, folding in `combine` first and
     /// holding what was folded for half of `emit_every`, so that a result is never older than one
     /// and a half intervals.
-    pub fn new(
+    pub(super) fn new(
         key_of: F,
         partitioner: Q,
         table: Arc<RoutingTable>,

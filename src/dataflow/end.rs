@@ -87,7 +87,7 @@ pub trait Route<T>: Send {
 /// Records that operators emit are staged and scattered together, so that the scattering loop is
 /// one loop; a task without operators scatters its batch as it is. What the outbox has no room for
 /// stays staged, and while it does the task takes nothing in.
-pub struct OutboxEnd<T, R: Route<T>> {
+pub(super) struct OutboxEnd<T, R: Route<T>> {
     outbox: Outbox<R::Item, R::Partial>,
     route: R,
     staged: Vec<T>,
@@ -98,7 +98,7 @@ pub struct OutboxEnd<T, R: Route<T>> {
 
 impl<T, R: Route<T>> OutboxEnd<T, R> {
     /// Feeds the lanes of `outbox`, `edges` output edges of equally many lanes, as `route` says.
-    pub fn new(outbox: Outbox<R::Item, R::Partial>, route: R, edges: usize) -> Self {
+    pub(super) fn new(outbox: Outbox<R::Item, R::Partial>, route: R, edges: usize) -> Self {
         let lanes_per_edge = outbox.targets() / edges;
         OutboxEnd { outbox, route, staged: Vec::new(), spare: Vec::new(), lanes_per_edge }
     }
@@ -174,7 +174,7 @@ impl<T: Send, R: Route<T>> End<T> for OutboxEnd<T, R> {
 }
 
 /// Spreads records without keys as a partitioner says.
-pub struct Spread<Q>(pub Q);
+pub(super) struct Spread<Q>(pub Q);
 
 impl<T: Send, Q: Partitioner<T>> Route<T> for Spread<Q> {
     type Item = T;
@@ -187,7 +187,7 @@ impl<T: Send, Q: Partitioner<T>> Route<T> for Spread<Q> {
 }
 
 /// Moves every record to the only lane.
-pub struct Forward;
+pub(super) struct Forward;
 
 impl<T: Send> Route<T> for Forward {
     type Item = T;
@@ -225,7 +225,7 @@ fn scatter_to<T>(
 }
 
 /// Copies every record to all lanes: a broadcast, or a fork.
-pub struct Copies;
+pub(super) struct Copies;
 
 impl<T: Clone + Send> Route<T> for Copies {
     type Item = T;
@@ -248,7 +248,7 @@ impl<T: Clone + Send> Route<T> for Copies {
 }
 
 /// Deals a chain's two outputs out to two edges.
-pub struct EitherEnd<L, R> {
+pub(super) struct EitherEnd<L, R> {
     left: Outbox<L>,
     right: Outbox<R>,
     staged: Vec<Either<L, R>>,
@@ -257,7 +257,7 @@ pub struct EitherEnd<L, R> {
 
 impl<L, R> EitherEnd<L, R> {
     /// `Left` records go to `left`, `Right` records to `right`; each has one target.
-    pub fn new(left: Outbox<L>, right: Outbox<R>) -> Self {
+    pub(super) fn new(left: Outbox<L>, right: Outbox<R>) -> Self {
         EitherEnd { left, right, staged: Vec::new(), spare: Vec::new() }
     }
 
@@ -346,7 +346,7 @@ const STAGED_MAX: usize = 2_048;
 const SINK_BATCH: usize = 2_048;
 
 /// Hands a chain's records to a sink, a batch at a time.
-pub struct SinkEnd<S: Sink> {
+pub(super) struct SinkEnd<S: Sink> {
     sink: S,
     gathered: Batch<S::Item, Never>,
     finished: bool,
@@ -356,7 +356,7 @@ pub struct SinkEnd<S: Sink> {
 
 impl<S: Sink> SinkEnd<S> {
     /// Writes to `sink`.
-    pub fn new(sink: S) -> Self {
+    pub(super) fn new(sink: S) -> Self {
         SinkEnd { sink, gathered: Batch::new(), finished: false, records: 0, batches: 0 }
     }
 

@@ -47,7 +47,7 @@ impl<T: Send, P: Send> Input<T, P> for Gate<T, P> {
 }
 
 /// A source as an input: stamps what it makes.
-pub struct SourceInput<S> {
+pub(super) struct SourceInput<S> {
     source: S,
     /// Records per poll.
     max: usize,
@@ -57,7 +57,7 @@ pub struct SourceInput<S> {
 
 impl<S: Source> SourceInput<S> {
     /// Polls `source` for at most `max` records at a time.
-    pub fn new(source: S, max: usize) -> Self {
+    pub(super) fn new(source: S, max: usize) -> Self {
         SourceInput { source, max, draining: false, ended: false }
     }
 }

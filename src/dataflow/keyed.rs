@@ -301,7 +301,7 @@ where
     ) -> Option<(u64, K, T)> {
         let (mut store, op) = (self.store.at_home(), &mut self.op);
         let (key_of, partitioner) = (&mut self.key_of, &self.partitioner);
-        while let Some(record) = drain.next() {
+        for record in drain.by_ref() {
             let (hash, key) = if FAR {
                 known.next()?
             } else {

@@ -53,6 +53,9 @@ pub struct KeyedStream<C: Chain, F, Q = Hashed> {
     pre_aggregate: Option<PreAggregate>,
 }
 
+/// The stream behind the keyed operator `Op` on a [`KeyedStream<C, F, Q>`] with keys `K`.
+pub type KeyedOutput<C, K, F, Q, Op> = DataStream<Keyed<<C as Chain>::Out, K, F, Q, Op>>;
+
 impl<C: Chain> DataStream<C> {
     /// Groups the records by the key that `key_of` finds in each.
     pub fn key_by<K, F>(self, key_of: F) -> KeyedStream<C, F>
@@ -111,7 +114,7 @@ where
     pub fn apply_keyed<Op: KeyedOperator<K, C::Out>>(
         self,
         operator: Op,
-    ) -> DataStream<Keyed<C::Out, K, F, Q, Op>> {
+    ) -> KeyedOutput<C, K, F, Q, Op> {
         self.exchange(operator, |_, _| NoCombine::new())
     }
 
@@ -121,7 +124,7 @@ where
         self,
         operator: Op,
         mut combine: impl FnMut(&BuildContext<'_>, Option<PreAggregate>) -> M + 'static,
-    ) -> DataStream<Keyed<C::Out, K, F, Q, Op>>
+    ) -> KeyedOutput<C, K, F, Q, Op>
     where
         Op: KeyedOperator<K, C::Out>,
         M: Combine<C::Out, K, Partial = Partial<K, Op::Partial>> + 'static,

@@ -19,7 +19,7 @@ pub use connector::{Polled, Sink, SinkConnector, Source, SourceConnector, TaskCo
 pub use end::{End, Route};
 pub use input::Input;
 pub use keyed::{KeyContext, Keyed, KeyedOperator};
-pub use keyed_stream::{EmitAt, KeyedStream};
+pub use keyed_stream::{EmitAt, KeyedOutput, KeyedStream};
 pub use operator::{Collector, Emit, Flow, Meta, Operator, Signal};
 pub(crate) use plan::Draft;
 pub use plan::{BuildContext, InputHandle, TaskFactory};

@@ -1,9 +1,7 @@
 //! Running aggregates per key: `aggregate`, and `count`, `sum`, `min`, `max`, `mean`, `std_dev`.
 
 use crate::config::PreAggregate;
-use crate::dataflow::{
-    Chain, DataStream, Emit, EmitAt, KeyContext, Keyed, KeyedOperator, KeyedStream,
-};
+use crate::dataflow::{Chain, Emit, EmitAt, KeyContext, KeyedOperator, KeyedOutput, KeyedStream};
 use crate::exchange::combine::{Combiner, Mode};
 use crate::record::Key;
 use crate::routing::KeyedPartitioner;
@@ -23,7 +21,7 @@ where
     ///
     /// An aggregate that merges may be pre-aggregated in front of the exchange, which changes
     /// nothing but speed; not under [`EmitAt::EachRecord`], where every record has its result.
-    pub fn aggregate<A>(self, aggregate: A) -> DataStream<Keyed<C::Out, K, F, Q, Running<A>>>
+    pub fn aggregate<A>(self, aggregate: A) -> KeyedOutput<C, K, F, Q, Running<A>>
     where
         A: Aggregate<C::Out>,
         A::Output: Send + 'static,
@@ -45,7 +43,7 @@ where
     }
 
     /// Counts the records of each key.
-    pub fn count(self) -> DataStream<Keyed<C::Out, K, F, Q, Running<Count>>> {
+    pub fn count(self) -> KeyedOutput<C, K, F, Q, Running<Count>> {
         self.aggregate(Count)
     }
 }
@@ -141,7 +139,7 @@ where
     Q: KeyedPartitioner<K>,
 {
     /// Sums `value(record)` over the records of each key; integers wrap around.
-    pub fn sum<V, G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<Sum<G>>>>
+    pub fn sum<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Sum<G>>>
     where
         V: Summand,
         G: Fn(&C::Out) -> V + Clone + Send + 'static,
@@ -150,7 +148,7 @@ where
     }
 
     /// The smallest `value(record)` of each key.
-    pub fn min<V, G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<Min<G>>>>
+    pub fn min<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Min<G>>>
     where
         V: Ord + Clone + Storable,
         G: Fn(&C::Out) -> V + Clone + Send + 'static,
@@ -159,7 +157,7 @@ where
     }
 
     /// The largest `value(record)` of each key.
-    pub fn max<V, G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<Max<G>>>>
+    pub fn max<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Max<G>>>
     where
         V: Ord + Clone + Storable,
         G: Fn(&C::Out) -> V + Clone + Send + 'static,
@@ -168,7 +166,7 @@ where
     }
 
     /// The arithmetic mean of `value(record)` of each key.
-    pub fn mean<G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<Mean<G>>>>
+    pub fn mean<G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Mean<G>>>
     where
         G: Fn(&C::Out) -> f64 + Clone + Send + 'static,
     {
@@ -177,7 +175,7 @@ where
 
     /// The sample standard deviation (n − 1) of `value(record)` of each key; `None` for fewer than
     /// two records.
-    pub fn std_dev<G>(self, value: G) -> DataStream<Keyed<C::Out, K, F, Q, Running<StdDev<G>>>>
+    pub fn std_dev<G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<StdDev<G>>>
     where
         G: Fn(&C::Out) -> f64 + Clone + Send + 'static,
     {

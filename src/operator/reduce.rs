@@ -1,8 +1,6 @@
 //! `reduce`: combines the records of a key two at a time.
 
-use crate::dataflow::{
-    Chain, DataStream, Emit, EmitAt, KeyContext, Keyed, KeyedOperator, KeyedStream,
-};
+use crate::dataflow::{Chain, Emit, EmitAt, KeyContext, KeyedOperator, KeyedOutput, KeyedStream};
 use crate::record::{Key, Never};
 use crate::routing::KeyedPartitioner;
 use crate::state::Storable;
@@ -21,7 +19,7 @@ where
     ///
     /// Nothing is assumed of `function`, so it is not pre-aggregated; write an
     /// [`Aggregate`](crate::state::aggregate::Aggregate) where it is associative and commutative.
-    pub fn reduce<G>(self, function: G) -> DataStream<Keyed<C::Out, K, F, Q, Reducing<G>>>
+    pub fn reduce<G>(self, function: G) -> KeyedOutput<C, K, F, Q, Reducing<G>>
     where
         G: FnMut(C::Out, C::Out) -> C::Out + Clone + Send + 'static,
     {

@@ -26,7 +26,7 @@ const THREAD_SLEEP_NS_MAX: Nanos = 2_000_000;
 pub type OnExit = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// One partition as an actor on its own arbiter.
-pub struct PartitionActor {
+pub(crate) struct PartitionActor {
     /// `None` once it has ended.
     running: Option<Running>,
 }
@@ -40,7 +40,12 @@ struct Running {
 
 impl PartitionActor {
     /// Made on the partition's own thread.
-    pub fn new(partition: Partition, mut sleeper: Sleeper, ladder: Ladder, exit: OnExit) -> Self {
+    pub(crate) fn new(
+        partition: Partition,
+        mut sleeper: Sleeper,
+        ladder: Ladder,
+        exit: OnExit,
+    ) -> Self {
         sleeper.bind_to_current_thread();
         PartitionActor { running: Some(Running { partition, sleeper, ladder, on_exit: exit }) }
     }
