@@ -334,7 +334,7 @@ fn measure<L: Layout, const ASK: bool>(mut layout: L, keys: u64, row: &mut Row) 
 
 type Run = fn(u64, &mut Row);
 
-const CONTENDERS: [(&str, Run); 12] = [
+const CONTENDERS: [(&str, Run); 11] = [
     ("hashbrown-map", |keys, row| measure::<_, false>(Map(HashMap::default()), keys, row)),
     ("hashbrown-table", |keys, row| measure::<_, false>(Table(HashTable::new()), keys, row)),
     ("hashbrown-table-ask", |keys, row| measure::<_, true>(Table(HashTable::new()), keys, row)),
