@@ -1,9 +1,10 @@
 //! The handle of a running job.
 
-use std::any::{Any, type_name};
+use std::any::type_name;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::connector::{Input, Inputs};
 use crate::dataflow::InputHandle;
 use crate::engine::state::JobState;
 use crate::error::{Error, ErrorKind, Result};
@@ -53,10 +54,13 @@ impl Job {
 
     /// Waits until the job has ended by itself and returns what it did. Blocks.
     ///
+    /// An input that no handle was asked for ends now: nobody can feed it any more.
+    ///
     /// # Errors
     /// [`ErrorKind::JobFailed`] if an operator panicked, naming it and its key; what a source or
     /// sink reported. The other partitions were stopped then.
     pub fn join(mut self) -> Result<Report> {
+        self.ends.inputs.clear();
         self.state.wait();
         self.close()
     }
@@ -66,6 +70,7 @@ impl Job {
     /// # Errors
     /// As for [`join`](Self::join).
     pub async fn join_async(mut self) -> Result<Report> {
+        self.ends.inputs.clear();
         std::future::poll_fn(|task| self.state.poll_ended(task.waker())).await;
         self.close()
     }
@@ -138,28 +143,51 @@ impl Job {
         self.registry.records()
     }
 
-    /// The handle that feeds the source called `name`, as the connector `I` gives it out.
+    /// A handle that sends records of type `T` into the [`channel`](crate::connector::channel())
+    /// called `name`. Clone it for more: each clone feeds the next partition in turn, and order is
+    /// kept per handle.
+    ///
+    /// The source ends when its handles are dropped, or is closed by one of them, or when the job
+    /// is drained. A handle outlives the job; it then gives every record back.
+    ///
+    /// ```
+    /// use millstream::connector::channel;
+    /// use millstream::prelude::*;
+    ///
+    /// let pipeline = Pipeline::new("orders");
+    /// let doubled = pipeline.source(channel("orders", 16)).map(|order: u64| order * 2).collect();
+    /// let job = Engine::new(Config::default())?.start(pipeline)?;
+    /// let orders = job.input::<u64>("orders")?;
+    /// orders.send_blocking(21)?;
+    /// drop(orders);
+    /// job.join()?;
+    /// assert_eq!(doubled.take(), [42]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfig`] if no source that is fed has this name, or it has another type.
-    pub(crate) fn handle<I: Any + Clone>(&self, name: &str) -> Result<I> {
+    /// [`ErrorKind::InvalidConfig`] if the job has no input of this name, or one that takes another
+    /// type of record.
+    pub fn input<T: Send + 'static>(&self, name: &str) -> Result<Input<T>> {
         let found = self.ends.inputs.iter().find(|(known, _)| known == name);
-        let Some((_, handle)) = found else {
+        let Some((_, inputs)) = found else {
             let known: Vec<&str> = self.ends.inputs.iter().map(|(name, _)| &**name).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return Err(Error::new(
                 ErrorKind::InvalidConfig,
-                format!("no input `{}`; there are: {}", name.escape_debug(), known.join(", ")),
+                format!("no input `{}`; there are: {known}", name.escape_debug()),
             ));
         };
-        handle.downcast_ref::<I>().cloned().ok_or_else(|| {
-            Error::new(
+        let Some(inputs) = inputs.downcast_ref::<Inputs<T>>() else {
+            return Err(Error::new(
                 ErrorKind::InvalidConfig,
                 format!(
-                    "input `{name}` is no {}; ask for the type it was made with",
-                    type_name::<I>()
+                    "input `{name}` takes no {}; ask for the type of its records",
+                    type_name::<T>()
                 ),
-            )
-        })
+            ));
+        };
+        inputs.handle()
     }
 
     fn close(&mut self) -> Result<Report> {
