@@ -19,7 +19,7 @@ pub enum EdgeKind {
 pub struct Edge {
     /// Index of the task that writes it.
     pub from: usize,
-    /// Index of the task that reads it.
+    /// Index of the task that reads it; [`usize::MAX`] as long as none does.
     pub to: usize,
     /// How records cross it.
     pub kind: EdgeKind,
@@ -164,8 +164,10 @@ impl Graph {
         while let Some(task) = ready.pop() {
             for edge in &self.tasks[task].outputs {
                 let to = self.edges[*edge].to;
-                unread[to] -= 1;
-                if unread[to] == 0 {
+                // A dangling stream has no reader.
+                let Some(unread) = unread.get_mut(to) else { continue };
+                *unread -= 1;
+                if *unread == 0 {
                     ready.push(to);
                 }
             }
@@ -197,7 +199,10 @@ impl fmt::Display for Graph {
                     EdgeKind::Local => "->",
                     EdgeKind::Exchange => "=>",
                 };
-                write!(f, " {arrow} {}", edge.to)?;
+                match edge.to {
+                    usize::MAX => write!(f, " {arrow} nowhere")?,
+                    to => write!(f, " {arrow} {to}")?,
+                }
             }
             writeln!(f)?;
         }
@@ -281,6 +286,15 @@ mod tests {
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].contains("`map` leads to no sink"));
         assert!(problems[1].contains("out.txt"));
+    }
+
+    #[test]
+    fn edge_without_a_reader_is_no_cycle_and_leads_nowhere() {
+        let mut graph = graph(2, &[(0, 1)]);
+        graph.edges.push(Edge { from: 1, to: usize::MAX, kind: EdgeKind::Exchange });
+        graph.tasks[1].outputs.push(1);
+        assert!(texts(&graph).is_empty());
+        assert_eq!(graph.to_string(), "0 t0 -> 1\n1 t1 => nowhere\n");
     }
 
     #[test]
