@@ -155,15 +155,22 @@ impl<C: Chain> DataStream<C> {
     /// Merges two streams of one type; no order between them.
     pub fn union<D: Chain<Out = C::Out>>(self, other: DataStream<D>) -> BoxedStream<C::Out> {
         let draft = Rc::clone(&self.draft);
-        if !Rc::ptr_eq(&draft, &other.draft) {
-            draft.borrow_mut().problems.push(Error::new(
-                ErrorKind::InvalidConfig,
-                "union of streams of two pipelines; both must come from one",
-            ));
+        let is_foreign = !Rc::ptr_eq(&draft, &other.draft);
+        if is_foreign {
+            for draft in [&draft, &other.draft] {
+                draft.borrow_mut().problems.push(Error::new(
+                    ErrorKind::InvalidConfig,
+                    "union of streams of two pipelines; both must come from one",
+                ));
+            }
         }
         let (first, second) = (Wires::new(EdgeKind::Local), Wires::new(EdgeKind::Local));
         let mut edges = self.close_routed(vec![first.clone()], || Forward);
-        edges.extend(other.close_routed(vec![second.clone()], || Forward));
+        let others = other.close_routed(vec![second.clone()], || Forward);
+        if !is_foreign {
+            // Edges are counted per pipeline; in this one, others' would be any.
+            edges.extend(others);
+        }
         Self::follow(draft, edges, vec![first, second])
     }
 
