@@ -64,7 +64,7 @@ impl<T: Send + 'static> SinkConnector for FileSink<T> {
     }
 
     fn target(&self) -> Option<String> {
-        Some(self.path.display().to_string())
+        Some(resolved(&self.path).display().to_string())
     }
 
     fn open(&mut self, context: &TaskContext) -> Result<PartSink<T>> {
@@ -102,6 +102,16 @@ fn refuse_other_parts(folder: &Path, partitions: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// `path` as the file system knows it, so that two spellings of one file are found out, whether
+/// the file is there yet or not.
+fn resolved(path: &Path) -> PathBuf {
+    let of_folder = || {
+        let absolute = std::path::absolute(path).ok()?;
+        Some(absolute.parent()?.canonicalize().ok()?.join(absolute.file_name()?))
+    };
+    path.canonicalize().ok().or_else(of_folder).unwrap_or_else(|| path.to_owned())
 }
 
 fn cannot_create(path: &Path, cause: io::Error) -> Error {
