@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::dataflow::graph::{Edge, EdgeKind, Graph, TaskNode};
 use crate::dataflow::{Task, TaskContext};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Wake;
 use crate::exchange::{EdgeConfig, LaneMatrix, LaneReceiver, LaneSender};
 use crate::routing::RoutingTable;
@@ -84,8 +84,26 @@ impl Draft {
     pub(crate) fn check(&mut self) -> Vec<Error> {
         self.graph.dangling = self.open.values().cloned().collect();
         let mut problems = std::mem::take(&mut self.problems);
+        problems.extend(self.ambiguous_inputs());
         problems.extend(self.graph.problems());
         problems
+    }
+
+    /// Names by which more than one source is fed.
+    fn ambiguous_inputs(&self) -> Vec<Error> {
+        let mut names: Vec<&str> = self.inputs.iter().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        let mut twice: Vec<&str> =
+            names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        twice.dedup();
+        let tell = |name: &str| {
+            let text = format!(
+                "input name `{}` is given to more than one source; each has its own",
+                name.escape_debug()
+            );
+            Error::new(ErrorKind::InvalidConfig, text)
+        };
+        twice.into_iter().map(tell).collect()
     }
 }
 

@@ -1,0 +1,165 @@
+//! In steady state nothing is allocated: at most one allocation per thousand batches.
+#![allow(unsafe_code)] // Budget: 1 impl of 2 methods, which only count and pass on.
+#![allow(clippy::disallowed_methods)] // Tests may lock.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millstream::config::{BatchSize, Pin, PreAggregate};
+use millstream::connector::{blackhole, iterator};
+use millstream::dataflow::{Chain, Polled, Source, SourceConnector, TaskContext};
+use millstream::prelude::*;
+use millstream::record::Batch;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// The system's allocator, counted.
+struct Counting;
+
+// SAFETY: every call goes to `System` with the arguments it came with.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`, which is `System`'s.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `block` came from `System` with this layout.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One test counts at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Records in a batch: few, so that many batches take little time.
+const BATCH: u64 = 64;
+/// Batches before the count begins: until every buffer has its size and every key its state.
+const WARM_UP: u64 = 20_000;
+const COUNTED: u64 = 100_000;
+
+/// Allocations when the count began and when it ended.
+#[derive(Default)]
+struct Counted {
+    before: AtomicU64,
+    after: AtomicU64,
+}
+
+/// Partition 0 makes `WARM_UP + COUNTED` batches of ascending numbers and reads the count.
+struct Numbers {
+    counted: Arc<Counted>,
+    batches: u64,
+}
+
+impl SourceConnector for Numbers {
+    type Item = u64;
+    type Source = Numbers;
+
+    fn name(&self) -> String {
+        "numbers".to_owned()
+    }
+
+    fn open(&mut self, context: &TaskContext) -> Result<Numbers> {
+        let batches = if context.partition == 0 { 0 } else { WARM_UP + COUNTED };
+        Ok(Numbers { counted: Arc::clone(&self.counted), batches })
+    }
+}
+
+impl Source for Numbers {
+    type Item = u64;
+
+    fn poll(&mut self, max: usize, _: u64, batch: &mut Batch<u64>) -> Result<Polled> {
+        if self.batches == WARM_UP + COUNTED {
+            return Ok(Polled::Done);
+        }
+        assert_eq!(max as u64, BATCH, "the knob says how many records a batch has");
+        if self.batches == WARM_UP {
+            self.counted.before.store(ALLOCATIONS.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        let first = self.batches * BATCH;
+        batch.records.extend(first..first + BATCH);
+        self.batches += 1;
+        if self.batches == WARM_UP + COUNTED {
+            self.counted.after.store(ALLOCATIONS.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        Ok(Polled::Ready)
+    }
+}
+
+/// Runs what `build` makes of the numbers, and asserts allocations per batch.
+fn allocates_nothing<C: Chain>(what: &str, build: impl Fn(BoxedStream<u64>) -> DataStream<C>) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let config = Config::builder().partitions(2).pin(Pin::Off);
+    let config = config.batch_size(BatchSize::Records(BATCH as u32)).build().expect("in bounds");
+    let engine = Engine::new(config).expect("no core is asked for");
+    let counted = Arc::new(Counted::default());
+    let pipeline = Pipeline::new("steady");
+    let numbers = pipeline.source(Numbers { counted: Arc::clone(&counted), batches: 0 });
+    build(numbers).sink(blackhole());
+    let report = engine.run(pipeline).expect("nothing fails");
+    assert_eq!(report.records, (WARM_UP + COUNTED) * BATCH);
+    let [before, after] = [&counted.before, &counted.after].map(|one| one.load(Ordering::Relaxed));
+    let (allocations, ratio) = (after - before, (after - before) as f64 / COUNTED as f64);
+    println!("{what}: {allocations} allocations in {COUNTED} batches: {ratio} per batch");
+    assert!(ratio <= 0.001, "{what}: {allocations} allocations in {COUNTED} batches");
+}
+
+#[test]
+fn chain_allocates_nothing() {
+    allocates_nothing("chain", |numbers| numbers.map(|n| n + 1).filter(|n| n % 2 == 0));
+}
+
+#[test]
+fn exchange_allocates_nothing() {
+    allocates_nothing("exchange", |numbers| numbers.rebalance());
+}
+
+#[test]
+fn keyed_count_allocates_nothing() {
+    allocates_nothing("keyed count", |numbers| {
+        numbers.key_by(|n| n % 1_000).pre_aggregate(PreAggregate::Off).count()
+    });
+}
+
+#[test]
+fn pre_aggregated_count_allocates_nothing() {
+    for pre_aggregate in [PreAggregate::On, PreAggregate::Auto] {
+        for keys in [100, 100_000] {
+            allocates_nothing(&format!("{pre_aggregate:?}, {keys} keys"), |numbers| {
+                numbers.key_by(move |n| n % keys).pre_aggregate(pre_aggregate).count()
+            });
+        }
+    }
+}
+
+#[test]
+fn result_per_record_allocates_nothing() {
+    allocates_nothing("each record", |numbers| {
+        let sums = numbers.key_by(|n| n % 1_000).emit_at(EmitAt::EachRecord).sum(|n| *n);
+        sums.rebalance().map(|(_, sum)| sum)
+    });
+}
+
+#[test]
+fn forks_and_unions_allocate_nothing() {
+    allocates_nothing("fork and union", |numbers| {
+        let [first, second] = numbers.fork();
+        first.union(second.rebalance()).boxed()
+    });
+}
+
+#[test]
+fn the_count_counts() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let pipeline = Pipeline::new("texts");
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    pipeline.source(iterator(0..10_000)).map(|n: u64| n.to_string()).sink(blackhole());
+    let config = Config::builder().partitions(1).pin(Pin::Off).build().expect("in bounds");
+    Engine::new(config).and_then(|engine| engine.run(pipeline)).expect("nothing fails");
+    assert!(ALLOCATIONS.load(Ordering::Relaxed) - before >= 10_000);
+}
