@@ -121,6 +121,12 @@ impl PartitionMetrics {
         now >= self.publish_at
     }
 
+    /// When [`publish`](Self::publish) is due: a partition that sleeps longer wakes up for it, or
+    /// its last figures before the sleep would never be seen.
+    pub fn due_at(&self) -> Nanos {
+        self.publish_at
+    }
+
     /// Sets what the operating system says about this thread since it started. Cheap to call just
     /// before [`publish`](Self::publish), too dear for every turn.
     pub fn set_scheduling(&mut self, involuntary_switches: u64, migrations: u64) {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
+use actix::clock::{Sleep, sleep};
 use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 
@@ -86,15 +87,33 @@ impl Handler<Control> for PartitionActor {
 
 /// Runs turns whenever it is polled.
 struct Drive {
-    timer: Option<Pin<Box<actix::clock::Sleep>>>,
+    /// Set anew for each sleep; made once, since making one allocates.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Drive {
+    /// Wakes `task` after `wait`.
+    fn wake_after(&mut self, wait: Duration, task: &mut TaskContext<'_>) {
+        let timer = match &mut self.timer {
+            Some(timer) => {
+                timer.set(sleep(wait));
+                timer
+            }
+            none => none.insert(Box::pin(sleep(wait))),
+        };
+        // Polled once so that it knows whom to wake.
+        if timer.as_mut().poll(task).is_ready() {
+            task.waker().wake_by_ref();
+        }
+    }
 }
 
 /// How a stretch of turns ended.
 enum Stretch {
     /// The mailbox is due; come back at once.
     Yield,
-    /// Nothing to do before this time, or at all until woken.
-    Sleep(Option<Nanos>),
+    /// Nothing to do before this time, unless woken.
+    Sleep(Nanos),
     Done,
 }
 
@@ -138,13 +157,15 @@ impl Running {
             self.sleeper.withdraw();
             return Ok(if done { Some(Stretch::Done) } else { None });
         }
-        let now = self.partition.now();
-        match wake_at.map(|at| at.saturating_sub(now)) {
-            Some(0) => {
+        // Ten times a second at least, so that reports are up to date while nothing happens.
+        let due_at = self.partition.metrics().due_at();
+        let wake_at = wake_at.map_or(due_at, |at| at.min(due_at));
+        match wake_at.saturating_sub(self.partition.now()) {
+            0 => {
                 self.sleeper.withdraw();
                 Ok(None)
             }
-            Some(wait) if wait <= THREAD_SLEEP_NS_MAX => {
+            wait if wait <= THREAD_SLEEP_NS_MAX => {
                 self.sleeper.sleep_thread(Duration::from_nanos(wait));
                 Ok(None)
             }
@@ -162,7 +183,6 @@ impl ActorFuture<PartitionActor> for Drive {
         context: &mut Context<PartitionActor>,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        self.timer = None;
         let Some(running) = &mut actor.running else { return Poll::Ready(()) };
         match running.stretch(task) {
             Ok(Stretch::Yield) => {
@@ -170,13 +190,8 @@ impl ActorFuture<PartitionActor> for Drive {
                 Poll::Pending
             }
             Ok(Stretch::Sleep(wake_at)) => {
-                if let Some(at) = wake_at {
-                    let wait = at.saturating_sub(running.partition.now());
-                    let mut timer = Box::pin(actix::clock::sleep(Duration::from_nanos(wait)));
-                    // Polled once so that it knows whom to wake.
-                    let _ = timer.as_mut().poll(task);
-                    self.timer = Some(timer);
-                }
+                let wait = wake_at.saturating_sub(running.partition.now());
+                self.wake_after(Duration::from_nanos(wait), task);
                 Poll::Pending
             }
             Ok(Stretch::Done) => {
