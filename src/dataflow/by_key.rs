@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::vec::Drain;
 
 use crate::dataflow::Route;
-use crate::dataflow::chain::feed;
+use crate::dataflow::chain::{feed, stow};
 use crate::exchange::Outbox;
 use crate::exchange::combine::Combine;
 use crate::record::{Batch, Key};
@@ -73,14 +73,14 @@ where
         if records.is_empty() || self.combine.is_on() || !outbox.is_open() {
             return;
         }
+        let capacity = records.capacity();
         let mut drain = records.drain(..);
         while let Some(target) = self.scatter_run(&mut drain, outbox.open()) {
             if !outbox.make_room(target) {
                 break;
             }
         }
-        if drain.len() > 0 {
-            spare.extend(drain);
+        if stow(drain, capacity, spare) {
             std::mem::swap(records, spare);
         }
     }
@@ -153,7 +153,7 @@ where
         if !self.send_evicted(outbox) {
             return;
         }
-        feed(records, spare, |record, _| {
+        feed(records, spare, |record| {
             let key = (self.key_of)(&record);
             let hash = self.partitioner.hash(&key);
             self.evicted = self.combine.fold(&record, hash, key);

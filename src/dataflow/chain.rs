@@ -1,5 +1,7 @@
 //! Chains: operators fused into one loop by their types.
 
+use std::vec::Drain;
+
 use crate::dataflow::blame::watched;
 use crate::dataflow::{Collector, Emit, Flow, Meta, Operator, Signal, TaskContext};
 use crate::record::{Batch, Never};
@@ -82,25 +84,33 @@ impl<T: Send + 'static> Chain for Identity<T> {
     fn describe(&self, _: &mut Vec<&'static str>) {}
 }
 
-/// Feeds `records` to `take` from the front, each with what comes after it, until it answers
-/// `false`; the rest stays. `spare` is empty and may change places with `records`.
+/// Feeds `records` to `take` from the front until it answers `false`; the rest stays. `spare` is
+/// empty and may change places with `records`.
 #[inline(always)]
-pub(crate) fn feed<T>(
-    records: &mut Vec<T>,
-    spare: &mut Vec<T>,
-    mut take: impl FnMut(T, &[T]) -> bool,
-) {
+pub(crate) fn feed<T>(records: &mut Vec<T>, spare: &mut Vec<T>, mut take: impl FnMut(T) -> bool) {
+    let capacity = records.capacity();
     let mut drain = records.drain(..);
-    while let Some(record) = drain.next() {
-        if !take(record, drain.as_slice()) {
+    for record in drain.by_ref() {
+        if !take(record) {
             break;
         }
     }
-    if drain.len() > 0 {
-        // Once each time a lane fills up.
-        spare.extend(drain);
+    if stow(drain, capacity, spare) {
         std::mem::swap(records, spare);
     }
+}
+
+/// Puts what is left in `drain` into `spare`, which gets as much memory as the drained vector has
+/// (`capacity`), so that nobody has to grow it again; `false` if nothing is left. Allocates the
+/// first time that something is.
+#[inline]
+pub(crate) fn stow<T>(drain: Drain<'_, T>, capacity: usize, spare: &mut Vec<T>) -> bool {
+    if drain.len() == 0 {
+        return false;
+    }
+    spare.reserve(capacity);
+    spare.extend(drain);
+    true
 }
 
 /// The chain `upstream` with one operator more.
@@ -187,11 +197,12 @@ mod tests {
     #[test]
     fn feed_leaves_what_was_not_taken() {
         let mut records = vec![1, 2, 3, 4];
-        let mut seen = Vec::new();
-        feed(&mut records, &mut Vec::new(), |record, _| {
+        let (mut seen, mut spare) = (Vec::new(), Vec::new());
+        feed(&mut records, &mut spare, |record| {
             seen.push(record);
             record < 2
         });
-        assert_eq!((seen, records), (vec![1, 2], vec![3, 4]));
+        assert_eq!((seen, &*records), (vec![1, 2], &[3, 4][..]));
+        assert!(spare.is_empty() && spare.capacity() >= 4 && records.capacity() >= 4);
     }
 }

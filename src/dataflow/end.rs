@@ -208,7 +208,7 @@ fn scatter_to<T>(
     mut target_of: impl FnMut(&T) -> usize,
 ) {
     let mut refused = None;
-    feed(records, spare, |record, _| {
+    feed(records, spare, |record| {
         let target = target_of(&record);
         match outbox.push(target, record) {
             Ok(()) => true,
@@ -265,7 +265,7 @@ impl<L, R> EitherEnd<L, R> {
     fn deal(&mut self) -> bool {
         let EitherEnd { left, right, staged, spare } = self;
         let mut refused = None;
-        feed(staged, spare, |record, _| {
+        feed(staged, spare, |record| {
             refused = match record {
                 Either::Left(record) => left.push(0, record).err().map(Either::Left),
                 Either::Right(record) => right.push(0, record).err().map(Either::Right),

@@ -3,7 +3,7 @@
 use std::vec::Drain;
 
 use crate::dataflow::blame::watched_key;
-use crate::dataflow::chain::feed;
+use crate::dataflow::chain::{feed, stow};
 use crate::dataflow::{Chain, Emit, Flow, Meta, Signal, TaskContext};
 use crate::exchange::combine::Partial;
 use crate::record::{Batch, Key};
@@ -259,6 +259,7 @@ where
         }
         let mut keys = std::mem::take(&mut self.keys);
         let is_quiet = self.changed.is_none() && !self.op.emits_on_record();
+        let capacity = batch.records.capacity();
         let mut drain = batch.records.drain(..);
         let mut known = keys.drain(..);
         while let Some((hash, key, record)) = match (is_far, is_quiet) {
@@ -279,8 +280,7 @@ where
                 break;
             }
         }
-        if drain.len() > 0 {
-            self.spare.extend(drain);
+        if stow(drain, capacity, &mut self.spare) {
             std::mem::swap(&mut batch.records, &mut self.spare);
         }
         drop(known);
@@ -335,7 +335,7 @@ where
         for partial in batch.partials.iter().take(PREFETCH_AHEAD) {
             self.store.prefetch(partial.hash);
         }
-        feed(&mut batch.partials, &mut self.spare_partials, |partial, _| {
+        feed(&mut batch.partials, &mut self.spare_partials, |partial| {
             let Partial { hash, key, state: partial } = partial;
             let (key, state) = self.store.entry(hash, key);
             let op = &mut self.op;

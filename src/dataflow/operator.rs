@@ -12,7 +12,7 @@ pub trait Emit<T> {
     /// `spare` is an empty buffer that may change places with `records`.
     #[inline(always)]
     fn push_all(&mut self, records: &mut Vec<T>, spare: &mut Vec<T>) {
-        feed(records, spare, |record, _| {
+        feed(records, spare, |record| {
             self.push(record, Meta::default());
             self.is_open()
         });
