@@ -38,7 +38,7 @@ static ALLOCATOR: Counting = Counting;
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// Records in a batch: few, so that many batches take little time.
-const BATCH: u64 = 64;
+const BATCH: u64 = 16;
 /// Batches before the count begins: until every buffer has its size and every key its state.
 const WARM_UP: u64 = 20_000;
 const COUNTED: u64 = 100_000;

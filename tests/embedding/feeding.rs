@@ -17,7 +17,7 @@ fn echo(engine: &Engine, capacity: usize) -> (Job, Receiver<u64>) {
     let pipeline = Pipeline::new("echo");
     let (seen, results) = std_channel();
     let numbers = pipeline.source(channel::<u64>("numbers", capacity));
-    numbers.sink(for_each(move |number| drop(seen.send(number))));
+    numbers.sink(for_each(move |number| seen.send(number))).unwrap_or(());
     (engine.start(pipeline).expect("it starts"), results)
 }
 
@@ -195,7 +195,7 @@ fn parked_partitions_wake_up_for_every_record() {
     let (seen, results) = std_channel();
     let numbers = pipeline.source(channel::<u64>("numbers", 4));
     let counts = numbers.key_by(|number| *number).emit_at(EmitAt::EachRecord).count();
-    counts.sink(for_each(move |count| drop(seen.send(count))));
+    counts.sink(for_each(move |count| seen.send(count))).unwrap_or(());
     let job = engine.start(pipeline).expect("it starts");
     let input = job.input::<u64>("numbers").expect("it is fed");
     let other = input.clone();

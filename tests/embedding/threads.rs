@@ -30,7 +30,7 @@ fn running() -> Job {
     let pipeline = Pipeline::new("threads");
     let (seen, results) = channel();
     let numbers = pipeline.source(iterator(0u64..)).rebalance();
-    numbers.sink(for_each(move |number| drop(seen.send(number))));
+    numbers.sink(for_each(move |number| seen.send(number))).unwrap_or(());
     let job = engine(3).start(pipeline).expect("it starts");
     results.recv().expect("it runs");
     job

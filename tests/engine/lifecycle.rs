@@ -18,7 +18,8 @@ fn endless() -> (Pipeline, Receiver<u64>) {
         .source(iterator(0u64..))
         .rebalance()
         .filter(|number| number % 4_096 == 0)
-        .sink(for_each(move |number| drop(seen.send(number))));
+        .sink(for_each(move |number| seen.send(number)))
+        .unwrap_or(());
     (pipeline, results)
 }
 
@@ -145,7 +146,7 @@ fn drain_loses_nothing_that_was_let_in() {
         .source(iterator(0u64..))
         .inspect(move |_| {
             if !std::mem::replace(&mut told, true) {
-                drop(first.send(()));
+                first.send(()).unwrap_or(());
             }
         })
         .rebalance()
@@ -165,7 +166,7 @@ fn stop_drops_the_results_of_unfinished_sinks() {
     let (seen, results) = channel();
     let [kept, shown] = pipeline.source(iterator(0u64..)).fork();
     let kept = kept.filter(|number| number % 1_024 == 0).collect();
-    shown.sink(for_each(move |number| drop(seen.send(number))));
+    shown.sink(for_each(move |number| seen.send(number))).unwrap_or(());
     let job = engine(1).start(pipeline).expect("it starts");
     results.recv().expect("it runs");
     job.stop().expect("nothing failed");
@@ -180,7 +181,7 @@ fn dropping_a_job_stops_it_and_drops_what_it_held() {
     let captured = Arc::clone(&held);
     pipeline.source(iterator(0u64..)).rebalance().sink(for_each(move |number| {
         let _held = &captured;
-        drop(seen.send(number));
+        seen.send(number).unwrap_or(());
     }));
     let job = engine(3).start(pipeline).expect("it starts");
     results.recv().expect("it runs");
@@ -195,7 +196,7 @@ fn an_ended_job_says_so_and_its_report_stands_still() {
     let (done, end) = channel();
     pipeline.source(collection(vec![1, 2, 3])).sink(for_each(move |number| {
         if number == 3 {
-            drop(done.send(()));
+            done.send(()).unwrap_or(());
         }
     }));
     let job = engine(1).start(pipeline).expect("it starts");
