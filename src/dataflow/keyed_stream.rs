@@ -44,6 +44,51 @@ impl EmitAt {
 /// The key function is called on the partition that makes the record, for routing, and again on
 /// the one that owns the key, so that the key itself does not travel: it must give the same key
 /// for the same record (Flink's `KeySelector` has the same contract).
+///
+/// # What the compiler refuses
+/// An operator with state on a stream without keys: `key_by` first.
+/// ```compile_fail,E0599
+/// # use millstream::{connector::iterator, prelude::*};
+/// Pipeline::new("words").source(iterator(["to", "be"])).count();
+/// ```
+/// State behind a partitioner that knows no keys: such a one belongs on the stream, before
+/// `key_by`; `Hashed`, `Ranges`, `Modulo` and `Custom` belong behind it.
+/// ```compile_fail,E0599
+/// # use millstream::{connector::iterator, prelude::*, routing::RoundRobin};
+/// let words = Pipeline::new("words").source(iterator(["to", "be"]));
+/// words.key_by(|word| *word).partition_by(RoundRobin::default()).count();
+/// ```
+/// A key that cannot be hashed or compared, as a float cannot: use `to_bits`, or round it to an
+/// integer.
+/// ```compile_fail,E0277
+/// # use millstream::{connector::iterator, prelude::*};
+/// Pipeline::new("prices").source(iterator([1.5, 2.5])).key_by(|price| *price);
+/// ```
+/// A function that the partitions cannot have clones of, or that cannot go to their threads: move
+/// what it needs into an `Arc`, or make it where it is used.
+/// ```compile_fail,E0277
+/// # use millstream::{connector::iterator, prelude::*};
+/// let bonus = std::rc::Rc::new(1);
+/// Pipeline::new("sums").source(iterator([1, 2])).map(move |n| n + *bonus);
+/// ```
+/// ```compile_fail,E0277
+/// # use millstream::{connector::iterator, prelude::*};
+/// let file = std::fs::File::open("words.txt").unwrap();
+/// Pipeline::new("file").source(iterator([1, 2])).inspect(move |_| file.sync_all().unwrap());
+/// ```
+/// All of these with what was missing:
+/// ```no_run
+/// # use millstream::{connector::iterator, prelude::*, routing::Modulo};
+/// # use std::sync::Arc;
+/// Pipeline::new("words").source(iterator(["to", "be"])).key_by(|word| *word).count();
+/// let numbers = Pipeline::new("numbers").source(iterator([1, 2]));
+/// numbers.key_by(|n| *n).partition_by(Modulo).count();
+/// Pipeline::new("prices").source(iterator([1.5f64, 2.5])).key_by(|price| price.to_bits());
+/// let bonus = Arc::new(1);
+/// Pipeline::new("sums").source(iterator([1, 2])).map(move |n| n + *bonus);
+/// let file = Arc::new(std::fs::File::open("words.txt").unwrap());
+/// Pipeline::new("file").source(iterator([1, 2])).inspect(move |_| file.sync_all().unwrap());
+/// ```
 #[must_use = "a stream that leads to no sink is an error"]
 pub struct KeyedStream<C: Chain, F, Q = Hashed> {
     stream: DataStream<C>,
@@ -58,6 +103,18 @@ pub type KeyedOutput<C, K, F, Q, Op> = DataStream<Keyed<<C as Chain>::Out, K, F,
 
 impl<C: Chain> DataStream<C> {
     /// Groups the records by the key that `key_of` finds in each.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let words = pipeline.source(iterator(["to", "be", "not"]));
+    /// let by_length = words.key_by(|word| word.len()).count().collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// let mut by_length = by_length.take();
+    /// by_length.sort();
+    /// assert_eq!(by_length, [(2, 2), (3, 1)]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn key_by<K, F>(self, key_of: F) -> KeyedStream<C, F>
     where
         K: Key,
@@ -75,6 +132,18 @@ impl<C: Chain> DataStream<C> {
 
 impl<C: Chain, F, Q> KeyedStream<C, F, Q> {
     /// Chooses the key group by `partitioner` instead of the key's hash.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// # use millstream::routing::Ranges;
+    /// // Keys below 10 on the first partitions, all others on the last.
+    /// let keyed = pipeline.source(iterator(0..20)).key_by(|n| *n);
+    /// let counts = keyed.partition_by(Ranges::new(vec![10])).count().collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(counts.take().len(), 20);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn partition_by<R>(self, partitioner: R) -> KeyedStream<C, F, R> {
         KeyedStream {
             stream: self.stream,
@@ -86,12 +155,41 @@ impl<C: Chain, F, Q> KeyedStream<C, F, Q> {
     }
 
     /// Says when the running aggregate that follows emits.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let running = pipeline
+    ///     .source(iterator([3u64, 4, 5]))
+    ///     .key_by(|_| ())
+    ///     .emit_at(EmitAt::EachRecord)
+    ///     .sum(|n| *n)
+    ///     .collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(running.take(), [((), 3), ((), 7), ((), 12)]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn emit_at(mut self, emit_at: EmitAt) -> Self {
         self.emit_at = emit_at;
         self
     }
 
     /// Overrides the job's knob for pre-aggregation in front of this exchange.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// # use millstream::config::PreAggregate;
+    /// let counts = pipeline
+    ///     .source(iterator(0..100))
+    ///     .key_by(|n| n % 2)
+    ///     .pre_aggregate(PreAggregate::On)
+    ///     .count()
+    ///     .collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(counts.take().iter().map(|(_, count)| count).sum::<u64>(), 100);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn pre_aggregate(mut self, pre_aggregate: PreAggregate) -> Self {
         self.pre_aggregate = Some(pre_aggregate);
         self

@@ -54,7 +54,7 @@ impl Pipeline {
         &self.name
     }
 
-    /// Begins a stream with the records of `connector`.
+    /// Begins a stream with the records of `connector`. A pipeline may have any number of sources.
     pub fn source<S: SourceConnector>(&self, mut connector: S) -> DataStream<Identity<S::Item>> {
         let node = TaskNode {
             name: connector.name(),
@@ -109,6 +109,17 @@ impl<C: Chain> DataStream<C> {
 
     /// Names the task that this stream is a part of. Names are unique in a pipeline, 1..=128 bytes
     /// of letters, digits, spaces and `_-.:`.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let numbers = pipeline.source(iterator(0..3)).map(|n| n + 1).named("increment");
+    /// numbers.collect();
+    /// let report = Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(report.tasks[0].name, "increment");
+    ///
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.node.given_name = Some(name.into());
         self
@@ -121,6 +132,17 @@ impl<C: Chain> DataStream<C> {
     }
 
     /// Ends the stream in a sink.
+    ///
+    /// ```
+    /// # use millstream::{connector::{blackhole, iterator}, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let sink = blackhole();
+    /// let count = sink.count();
+    /// pipeline.source(iterator(0..3)).sink(sink);
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(count.records(), 3);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn sink<K: SinkConnector<Item = C::Out>>(mut self, mut connector: K) {
         self.node.target = connector.target();
         self.close(&connector.name(), &[], move |context| {
@@ -130,6 +152,19 @@ impl<C: Chain> DataStream<C> {
 
     /// Cuts the chain here: what follows is a task of its own on the same partition, and the type
     /// can be named. Costs a lane within the partition, a few nanoseconds a batch.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// /// A type that a struct or a function can name.
+    /// fn evens(numbers: BoxedStream<u64>) -> BoxedStream<u64> {
+    ///     numbers.filter(|n| n % 2 == 0).boxed()
+    /// }
+    /// let kept = evens(pipeline.source(iterator(0..5)).boxed()).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(kept.take(), [0, 2, 4]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn boxed(self) -> BoxedStream<C::Out> {
         let draft = Rc::clone(&self.draft);
         let wires = Wires::new(EdgeKind::Local);
@@ -138,6 +173,16 @@ impl<C: Chain> DataStream<C> {
     }
 
     /// Copies the stream: both results carry every record.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let [all, large] = pipeline.source(iterator(0..5)).fork();
+    /// let (all, large) = (all.collect(), large.filter(|n| *n > 2).collect());
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!((all.take().len(), large.take()), (5, vec![3, 4]));
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn fork(self) -> [BoxedStream<C::Out>; 2]
     where
         C::Out: Clone,
@@ -153,6 +198,18 @@ impl<C: Chain> DataStream<C> {
     }
 
     /// Merges two streams of one type; no order between them.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let small = pipeline.source(iterator(0..3));
+    /// let both = small.union(pipeline.source(iterator(10..13))).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// let mut both = both.take();
+    /// both.sort();
+    /// assert_eq!(both, [0, 1, 2, 10, 11, 12]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn union<D: Chain<Out = C::Out>>(self, other: DataStream<D>) -> BoxedStream<C::Out> {
         let draft = Rc::clone(&self.draft);
         let is_foreign = !Rc::ptr_eq(&draft, &other.draft);
@@ -175,6 +232,15 @@ impl<C: Chain> DataStream<C> {
     }
 
     /// Sends every record to every partition.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let everywhere = pipeline.source(iterator(0..3)).broadcast().collect();
+    /// # Engine::new(Config::builder().partitions(2).build()?)?.run(pipeline)?;
+    /// assert_eq!(everywhere.take().len(), 3 * 2);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn broadcast(self) -> BoxedStream<C::Out>
     where
         C::Out: Clone,
@@ -186,6 +252,16 @@ impl<C: Chain> DataStream<C> {
     }
 
     /// Spreads the records over all partitions as `partitioner` says.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// # use millstream::routing::RoundRobin;
+    /// let dealt = pipeline.source(iterator(0..3)).partition_by(RoundRobin::default()).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(dealt.take().len(), 3);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn partition_by<Q: Partitioner<C::Out>>(self, partitioner: Q) -> BoxedStream<C::Out> {
         let draft = Rc::clone(&self.draft);
         let wires = Wires::new(EdgeKind::Exchange);
@@ -253,6 +329,21 @@ where
     C: Chain<Out = Either<L, R>>,
 {
     /// Deals the two outputs of a chain out to two streams.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// # use millstream::record::Either;
+    /// let numbers = pipeline.source(iterator(0..4));
+    /// let (even, odd) = numbers
+    ///     .map(|n| if n % 2 == 0 { Either::Left(n) } else { Either::Right(n.to_string()) })
+    ///     .split();
+    /// let (even, odd) = (even.collect(), odd.collect());
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(even.take(), [0, 2]);
+    /// assert_eq!(odd.take(), ["1", "3"]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn split(self) -> (BoxedStream<L>, BoxedStream<R>) {
         let draft = Rc::clone(&self.draft);
         let (left, right) = (Wires::new(EdgeKind::Local), Wires::new(EdgeKind::Local));

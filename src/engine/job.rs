@@ -27,6 +27,9 @@ pub(crate) struct Ends {
 }
 
 /// A running job. Dropping it stops the job and waits for its threads.
+///
+/// `join`, `drain` and `stop` block the calling thread until the job's threads are gone; each has a
+/// twin for async code.
 #[must_use = "dropping a job stops it"]
 pub struct Job {
     state: Arc<JobState>,
@@ -65,7 +68,7 @@ impl Job {
         self.close()
     }
 
-    /// [`join`](Self::join) for async code.
+    /// [`join`](Self::join) for async code. Dropping the future stops the job.
     ///
     /// # Errors
     /// As for [`join`](Self::join).
@@ -77,6 +80,16 @@ impl Job {
 
     /// Ends the sources, waits until everything they let in has reached its sink, and returns what
     /// the job did. Blocks.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// let pipeline = Pipeline::new("drained");
+    /// let count = pipeline.source(iterator(0u64..)).key_by(|_| ()).count().collect();
+    /// let report = Engine::new(Config::default())?.start(pipeline)?.drain()?;
+    /// let counted: u64 = count.take().iter().map(|(_, count)| *count).sum();
+    /// assert_eq!(counted, report.records);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`join`](Self::join).

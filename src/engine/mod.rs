@@ -24,6 +24,19 @@ pub use job::Job;
 ///
 /// It may be made and used on any thread, inside a tokio or actix program too: every job brings
 /// its own threads.
+///
+/// ```
+/// use millstream::connector::iterator;
+/// use millstream::prelude::*;
+///
+/// let engine = Engine::new(Config::builder().partitions(2).build()?)?;
+/// let pipeline = Pipeline::new("squares");
+/// let squares = pipeline.source(iterator(1..=3)).map(|n| n * n).collect();
+/// let report = engine.run(pipeline)?;
+/// assert_eq!(squares.take(), [1, 4, 9]);
+/// assert_eq!((report.records, report.partitions.len()), (3, 2));
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Engine {
     config: Config,
@@ -65,6 +78,17 @@ impl Engine {
     }
 
     /// Starts `pipeline` and returns a handle to it. Does not block.
+    ///
+    /// ```
+    /// # use millstream::{connector::{blackhole, iterator}, prelude::*};
+    /// let pipeline = Pipeline::new("endless");
+    /// pipeline.source(iterator(0u64..)).sink(blackhole());
+    /// let job = Engine::new(Config::default())?.start(pipeline)?;
+    /// assert!(!job.has_ended());
+    /// let report = job.drain()?;
+    /// assert_eq!(report.tasks[0].records_in, report.tasks[0].records_out);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) with everything that is wrong with the

@@ -21,6 +21,21 @@ where
     ///
     /// An aggregate that merges may be pre-aggregated in front of the exchange, which changes
     /// nothing but speed; not under [`EmitAt::EachRecord`], where every record has its result.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// # use millstream::state::aggregate::{Count, sum};
+    /// // Count and sum in one pass.
+    /// let totals = pipeline
+    ///     .source(iterator([3u64, 4, 5]))
+    ///     .key_by(|_| "all")
+    ///     .aggregate((Count, sum(|n: &u64| *n)))
+    ///     .collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(totals.take(), [("all", (3, 12))]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn aggregate<A>(self, aggregate: A) -> KeyedOutput<C, K, F, Q, Running<A>>
     where
         A: Aggregate<C::Out>,
@@ -43,6 +58,17 @@ where
     }
 
     /// Counts the records of each key.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let counts = pipeline.source(iterator(["a", "b", "a"])).key_by(|word| *word).count().collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// let mut counts = counts.take();
+    /// counts.sort();
+    /// assert_eq!(counts, [("a", 2), ("b", 1)]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn count(self) -> KeyedOutput<C, K, F, Q, Running<Count>> {
         self.aggregate(Count)
     }
@@ -139,6 +165,18 @@ where
     Q: KeyedPartitioner<K>,
 {
     /// Sums `value(record)` over the records of each key; integers wrap around.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let prices = pipeline.source(iterator([("tea", 3u64), ("jam", 5), ("tea", 4)]));
+    /// let sums = prices.key_by(|(what, _)| *what).sum(|(_, price)| *price).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// let mut sums = sums.take();
+    /// sums.sort();
+    /// assert_eq!(sums, [("jam", 5), ("tea", 7)]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn sum<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Sum<G>>>
     where
         V: Summand,
@@ -148,6 +186,15 @@ where
     }
 
     /// The smallest `value(record)` of each key.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let min = pipeline.source(iterator([4, 1, 9])).key_by(|_| ()).min(|n| *n).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(min.take(), [((), Some(1))]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn min<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Min<G>>>
     where
         V: Ord + Clone + Storable,
@@ -157,6 +204,15 @@ where
     }
 
     /// The largest `value(record)` of each key.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let max = pipeline.source(iterator([4, 1, 9])).key_by(|_| ()).max(|n| *n).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(max.take(), [((), Some(9))]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn max<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Max<G>>>
     where
         V: Ord + Clone + Storable,
@@ -166,6 +222,15 @@ where
     }
 
     /// The arithmetic mean of `value(record)` of each key.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let mean = pipeline.source(iterator([1.0, 2.0, 6.0])).key_by(|_| ()).mean(|n| *n).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(mean.take(), [((), Some(3.0))]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn mean<G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Mean<G>>>
     where
         G: Fn(&C::Out) -> f64 + Clone + Send + 'static,
@@ -175,6 +240,16 @@ where
 
     /// The sample standard deviation (n − 1) of `value(record)` of each key; `None` for fewer than
     /// two records.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let numbers = pipeline.source(iterator([1.0, 2.0, 3.0]));
+    /// let deviation = numbers.key_by(|_| ()).std_dev(|n| *n).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(deviation.take(), [((), Some(1.0))]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn std_dev<G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<StdDev<G>>>
     where
         G: Fn(&C::Out) -> f64 + Clone + Send + 'static,

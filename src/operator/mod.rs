@@ -1,6 +1,8 @@
 //! Built-in operators: one file each, with the method on streams, the operator and its tests.
 
 mod aggregate;
+#[cfg(test)]
+mod chain_test;
 mod filter;
 mod filter_map;
 mod flat_map;

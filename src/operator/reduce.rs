@@ -19,6 +19,19 @@ where
     ///
     /// Nothing is assumed of `function`, so it is not pre-aggregated; write an
     /// [`Aggregate`](crate::state::aggregate::Aggregate) where it is associative and commutative.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let words = pipeline.source(iterator(["to".to_owned(), "be".to_owned(), "or".to_owned(), "not".to_owned()]));
+    /// let longest = words
+    ///     .key_by(|_| ())
+    ///     .reduce(|so_far, next| if next.len() > so_far.len() { next } else { so_far })
+    ///     .collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(longest.take(), [((), "not".to_owned())]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn reduce<G>(self, function: G) -> KeyedOutput<C, K, F, Q, Reducing<G>>
     where
         G: FnMut(C::Out, C::Out) -> C::Out + Clone + Send + 'static,

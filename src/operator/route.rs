@@ -8,19 +8,18 @@ impl<C: Chain> DataStream<C> {
     /// which may be of another type, to the second. `side` names the second in reports.
     ///
     /// ```
-    /// # use millstream::dataflow::Pipeline;
-    /// # use millstream::connector::{collect::Collected, collection::collection};
-    /// # use millstream::record::Either;
-    /// # fn sketch(pipeline: &Pipeline) -> (Collected<i32>, Collected<String>) {
-    /// let numbers = pipeline.source(collection(vec!["1", "x", "2"]));
-    /// let (numbers, rest) = numbers.route("not a number", |text: &'static str| {
-    ///     match text.parse::<i32>() {
-    ///         Ok(number) => Either::Left(number),
-    ///         Err(_) => Either::Right(text.to_owned()),
-    ///     }
+    /// # use millstream::{connector::iterator, prelude::*, record::Either};
+    /// # let pipeline = Pipeline::new("example");
+    /// let texts = pipeline.source(iterator(["1", "x", "2"]));
+    /// let (numbers, rest) = texts.route("not a number", |text| match text.parse::<i32>() {
+    ///     Ok(number) => Either::Left(number),
+    ///     Err(_) => Either::Right(text.to_owned()),
     /// });
-    /// (numbers.collect(), rest.collect())
-    /// # }
+    /// let (numbers, rest) = (numbers.collect(), rest.collect());
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(numbers.take(), [1, 2]);
+    /// assert_eq!(rest.take(), ["x"]);
+    /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn route<L, R, F>(self, side: &str, choose: F) -> (BoxedStream<L>, BoxedStream<R>)
     where
