@@ -1,6 +1,7 @@
 //! The actor around a partition: runs its turns, serves its mailbox between them, and sleeps when
 //! there is nothing to do.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -9,12 +10,12 @@ use actix::clock::{Sleep, sleep};
 use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Sleeper;
 use crate::runtime::control::Control;
 use crate::runtime::host;
 use crate::runtime::idle::{Ladder, Rest};
-use crate::runtime::partition::{Partition, Progress};
+use crate::runtime::partition::{Partition, Progress, said};
 use crate::time::Nanos;
 
 /// Time between two looks at the mailbox while there is work.
@@ -52,11 +53,16 @@ impl PartitionActor {
     }
 
     fn exit(&mut self, outcome: Result<()>, context: &mut Context<Self>) {
-        if let Some(mut running) = self.running.take() {
+        if let Some(Running { mut partition, on_exit, .. }) = self.running.take() {
             let switches = host::thread_switches();
-            running.partition.metrics().set_scheduling(switches.involuntary, switches.migrations);
-            running.partition.finish();
-            (running.on_exit)(outcome);
+            partition.metrics().set_scheduling(switches.involuntary, switches.migrations);
+            // What the program's closures hold may panic as it is dropped, and those who wait for
+            // the job would then wait for ever.
+            let finished = catch_unwind(AssertUnwindSafe(|| partition.finish()));
+            on_exit(outcome.and(finished.map_err(|panic| {
+                let text = format!("a drop at the end of the job panicked: {}", said(&*panic));
+                Error::new(ErrorKind::JobFailed, text)
+            })));
         }
         context.stop();
     }

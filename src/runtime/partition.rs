@@ -158,11 +158,6 @@ fn of_task(task: &str, error: Error) -> Error {
 }
 
 fn panicked(task: &str, panic: &(dyn std::any::Any + Send)) -> Error {
-    let said = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
     let place = match take_culprit() {
         Some(culprit) => match culprit.key {
             Some(key) => format!("operator `{}` panicked at key {key}", culprit.operator),
@@ -170,5 +165,11 @@ fn panicked(task: &str, panic: &(dyn std::any::Any + Send)) -> Error {
         },
         None => format!("task `{task}` panicked"),
     };
-    Error::new(ErrorKind::JobFailed, format!("{place}: {said}"))
+    Error::new(ErrorKind::JobFailed, format!("{place}: {}", said(panic)))
+}
+
+/// What a panic has to say.
+pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
