@@ -196,7 +196,7 @@ where
     type Out = Op::Out;
 
     fn open(&mut self, context: &TaskContext) {
-        self.tick_at = self.op.tick_interval().map(|interval| context.now + interval);
+        self.tick_at = self.op.tick_interval().map(|interval| context.now.saturating_add(interval));
     }
 
     #[inline]
@@ -218,7 +218,8 @@ where
             Signal::Clock(now) => {
                 let flow = self.tick(out);
                 if flow == Flow::Done {
-                    self.tick_at = self.op.tick_interval().map(|interval| now + interval);
+                    self.tick_at =
+                        self.op.tick_interval().map(|interval| now.saturating_add(interval));
                 }
                 flow
             }

@@ -10,6 +10,7 @@ use crate::dataflow::graph::{EdgeKind, TaskNode};
 use crate::dataflow::plan::{BuildContext, Wires};
 use crate::dataflow::stream::gate_head;
 use crate::dataflow::{Chain, DataStream, Keyed, KeyedOperator};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::Outbox;
 use crate::exchange::combine::{Combine, NoCombine, Partial};
 use crate::record::Key;
@@ -34,6 +35,17 @@ impl EmitAt {
         match self {
             EmitAt::Every(interval) => Some(interval.as_nanos().try_into().unwrap_or(Nanos::MAX)),
             EmitAt::End | EmitAt::EachRecord => None,
+        }
+    }
+
+    /// Refuses an interval that would keep a partition busy for ever.
+    fn check(self) -> Result<()> {
+        match self.interval() {
+            Some(0) => Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "EmitAt::Every is 0 s; allowed: above 0 s, or EmitAt::EachRecord",
+            )),
+            _ => Ok(()),
         }
     }
 }
@@ -229,7 +241,7 @@ where
     {
         let KeyedStream { stream, key_of, partitioner, emit_at, pre_aggregate } = self;
         let draft = stream.draft();
-        if let Err(problem) = partitioner.check() {
+        for problem in [partitioner.check(), emit_at.check()].into_iter().filter_map(Result::err) {
             draft.borrow_mut().problems.push(problem);
         }
         let wires: Wires<C::Out, Partial<K, Op::Partial>> = Wires::new(EdgeKind::Exchange);
