@@ -26,6 +26,12 @@ fn alone() -> RwLockWriteGuard<'static, ()> {
     JOBS.write().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Runs `future` on a tokio runtime of this thread alone.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime without drivers needs nothing").block_on(future)
+}
+
 /// An engine of so many partitions, unpinned: tests run beside each other on few cores.
 fn engine(partitions: usize) -> Engine {
     let config = Config::builder().partitions(partitions).pin(Pin::Off).build();

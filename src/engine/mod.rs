@@ -50,8 +50,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Usage`](crate::ErrorKind::Usage) or [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if
-    /// `config` names cores that the process may not use; [`Permission`](crate::ErrorKind::Permission)
-    /// if pinning is demanded and impossible.
+    /// `config` names cores that the process may not use;
+    /// [`Permission`](crate::ErrorKind::Permission) if pinning is demanded and impossible.
     pub fn new(config: Config) -> Result<Engine> {
         let machine = host::machine();
         let plan = plan(&machine, &placement_request(&config))?;

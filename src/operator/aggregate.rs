@@ -62,7 +62,8 @@ where
     /// ```
     /// # use millstream::{connector::iterator, prelude::*};
     /// # let pipeline = Pipeline::new("example");
-    /// let counts = pipeline.source(iterator(["a", "b", "a"])).key_by(|word| *word).count().collect();
+    /// let words = pipeline.source(iterator(["a", "b", "a"]));
+    /// let counts = words.key_by(|word| *word).count().collect();
     /// # Engine::new(Config::default())?.run(pipeline)?;
     /// let mut counts = counts.take();
     /// counts.sort();

@@ -23,8 +23,9 @@ where
     /// ```
     /// # use millstream::{connector::iterator, prelude::*};
     /// # let pipeline = Pipeline::new("example");
-    /// let words = pipeline.source(iterator(["to".to_owned(), "be".to_owned(), "or".to_owned(), "not".to_owned()]));
+    /// let words = pipeline.source(iterator(["to", "be", "or", "not"]));
     /// let longest = words
+    ///     .map(str::to_owned)
     ///     .key_by(|_| ())
     ///     .reduce(|so_far, next| if next.len() > so_far.len() { next } else { so_far })
     ///     .collect();

@@ -10,14 +10,14 @@ use millstream::config::Pin;
 use millstream::connector::{TrySendError, blackhole, channel, collection, for_each, iterator};
 use millstream::prelude::*;
 
-use crate::{beside_others, engine};
+use crate::{beside_others, block_on, engine};
 
 /// A job that sends what it is fed to the receiver.
 fn echo(engine: &Engine, capacity: usize) -> (Job, Receiver<u64>) {
     let pipeline = Pipeline::new("echo");
     let (seen, results) = std_channel();
     let numbers = pipeline.source(channel::<u64>("numbers", capacity));
-    numbers.sink(for_each(move |number| seen.send(number))).unwrap_or(());
+    numbers.sink(for_each(move |number| seen.send(number).unwrap_or(())));
     (engine.start(pipeline).expect("it starts"), results)
 }
 
@@ -87,17 +87,19 @@ fn full_input_gives_the_record_back_and_nothing_is_lost() {
     assert!(numbers.take().into_iter().eq(0..next + 3));
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn awaited_sends_are_slowed_to_the_pace_of_the_job() {
+#[test]
+fn awaited_sends_are_slowed_to_the_pace_of_the_job() {
     let _beside = beside_others();
-    let (job, results) = echo(&engine(1), 1);
-    let input = job.input::<u64>("numbers").expect("it is fed");
-    for number in 0..5_000 {
-        input.send(number).await.expect("the job runs");
-    }
-    drop(input);
-    job.join_async().await.expect("nothing fails");
-    assert!(results.iter().eq(0..5_000));
+    block_on(async {
+        let (job, results) = echo(&engine(1), 1);
+        let input = job.input::<u64>("numbers").expect("it is fed");
+        for number in 0..5_000 {
+            input.send(number).await.expect("the job runs");
+        }
+        drop(input);
+        job.join_async().await.expect("nothing fails");
+        assert!(results.iter().eq(0..5_000));
+    });
 }
 
 #[test]
@@ -195,7 +197,7 @@ fn parked_partitions_wake_up_for_every_record() {
     let (seen, results) = std_channel();
     let numbers = pipeline.source(channel::<u64>("numbers", 4));
     let counts = numbers.key_by(|number| *number).emit_at(EmitAt::EachRecord).count();
-    counts.sink(for_each(move |count| seen.send(count))).unwrap_or(());
+    counts.sink(for_each(move |count| seen.send(count).unwrap_or(())));
     let job = engine.start(pipeline).expect("it starts");
     let input = job.input::<u64>("numbers").expect("it is fed");
     let other = input.clone();

@@ -5,7 +5,7 @@ use actix::{Actor, Context, Handler, Message};
 use millstream::connector::{channel, channel_sink, collection, iterator};
 use millstream::prelude::*;
 
-use crate::{beside_others, engine};
+use crate::{beside_others, block_on, engine};
 
 /// Runs a job to its end and returns what it computed: 499,500.
 async fn sum_of_a_thousand() -> u64 {
@@ -21,10 +21,12 @@ async fn sum_of_a_thousand() -> u64 {
     sums.take().iter().map(|(_, sum)| sum).sum()
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn inside_tokio_on_one_thread() {
+#[test]
+fn inside_tokio_on_one_thread() {
     let _beside = beside_others();
-    assert_eq!(sum_of_a_thousand().await, 499_500);
+    block_on(async {
+        assert_eq!(sum_of_a_thousand().await, 499_500);
+    });
 }
 
 #[test]
@@ -103,8 +105,7 @@ fn on_a_pinned_thread() {
 #[test]
 fn async_stop_and_drain_end_a_fed_job() {
     let _beside = beside_others();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async {
+    block_on(async {
         for stop in [true, false] {
             let pipeline = Pipeline::new("fed");
             let numbers = pipeline.source(channel::<u64>("numbers", 4));
@@ -123,23 +124,25 @@ fn async_stop_and_drain_end_a_fed_job() {
     });
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn results_are_awaited_while_records_are_sent() {
+#[test]
+fn results_are_awaited_while_records_are_sent() {
     let _beside = beside_others();
-    let (sink, mut results) = channel_sink(8);
-    let job = {
-        let pipeline = Pipeline::new("ask");
-        pipeline.source(channel::<u64>("in", 8)).rebalance().map(|n| n + 1).sink(sink);
-        engine(2).start(pipeline).expect("it starts")
-    };
-    let input = job.input::<u64>("in").expect("it is fed");
-    for number in 0..200 {
-        input.send(number).await.expect("the job runs");
-        assert_eq!(results.recv().await, Some(number + 1));
-    }
-    drop(input);
-    assert_eq!(results.recv().await, None);
-    job.join_async().await.expect("nothing fails");
+    block_on(async {
+        let (sink, mut results) = channel_sink(8);
+        let job = {
+            let pipeline = Pipeline::new("ask");
+            pipeline.source(channel::<u64>("in", 8)).rebalance().map(|n| n + 1).sink(sink);
+            engine(2).start(pipeline).expect("it starts")
+        };
+        let input = job.input::<u64>("in").expect("it is fed");
+        for number in 0..200 {
+            input.send(number).await.expect("the job runs");
+            assert_eq!(results.recv().await, Some(number + 1));
+        }
+        drop(input);
+        assert_eq!(results.recv().await, None);
+        job.join_async().await.expect("nothing fails");
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use millstream::connector::{collection, for_each, iterator};
 use millstream::prelude::*;
 
-use crate::{alone, engine};
+use crate::{alone, block_on, engine};
 
 /// Names of the threads of this process that are an engine's.
 fn engine_threads() -> Vec<String> {
@@ -30,7 +30,7 @@ fn running() -> Job {
     let pipeline = Pipeline::new("threads");
     let (seen, results) = channel();
     let numbers = pipeline.source(iterator(0u64..)).rebalance();
-    numbers.sink(for_each(move |number| seen.send(number))).unwrap_or(());
+    numbers.sink(for_each(move |number| seen.send(number).unwrap_or(())));
     let job = engine(3).start(pipeline).expect("it starts");
     results.recv().expect("it runs");
     job
@@ -72,8 +72,7 @@ fn every_way_to_end_a_job_ends_its_threads() {
 #[test]
 fn future_that_is_dropped_stops_its_job() {
     let _alone = alone();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async {
+    block_on(async {
         let mut joining = Box::pin(running().join_async());
         let first = std::future::poll_fn(|task| {
             std::task::Poll::Ready(joining.as_mut().poll(task).is_pending())

@@ -42,7 +42,7 @@ fn every_interval_the_keys_that_changed_come_again() {
     let (seen, results) = std_channel();
     let orders = pipeline.source(channel::<u64>("orders", 16)).key_by(|order| order % 10);
     let counts = orders.emit_at(EmitAt::Every(Duration::from_millis(2))).count();
-    counts.sink(for_each(move |count| seen.send(count))).unwrap_or(());
+    counts.sink(for_each(move |count| seen.send(count).unwrap_or(())));
     let job = engine(2).start(pipeline).expect("it starts");
     let orders = job.input::<u64>("orders").expect("it is fed");
     for round in 1..=3 {

@@ -214,7 +214,7 @@ fn other_job_of_the_process_goes_on() {
     let healthy = Pipeline::new("healthy");
     let (seen, results) = channel();
     let source = healthy.source(iterator(0u64..)).rebalance();
-    source.sink(for_each(move |number| seen.send(number))).unwrap_or(());
+    source.sink(for_each(move |number| seen.send(number).unwrap_or(())));
     let job = engine(2).start(healthy).expect("it starts");
 
     fails(|stream| stream.map(|n: u64| if n == 10 { panic!("planted") } else { n }), &["map"]);

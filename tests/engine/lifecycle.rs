@@ -18,8 +18,7 @@ fn endless() -> (Pipeline, Receiver<u64>) {
         .source(iterator(0u64..))
         .rebalance()
         .filter(|number| number % 4_096 == 0)
-        .sink(for_each(move |number| seen.send(number)))
-        .unwrap_or(());
+        .sink(for_each(move |number| seen.send(number).unwrap_or(())));
     (pipeline, results)
 }
 
@@ -166,7 +165,7 @@ fn stop_drops_the_results_of_unfinished_sinks() {
     let (seen, results) = channel();
     let [kept, shown] = pipeline.source(iterator(0u64..)).fork();
     let kept = kept.filter(|number| number % 1_024 == 0).collect();
-    shown.sink(for_each(move |number| seen.send(number))).unwrap_or(());
+    shown.sink(for_each(move |number| seen.send(number).unwrap_or(())));
     let job = engine(1).start(pipeline).expect("it starts");
     results.recv().expect("it runs");
     job.stop().expect("nothing failed");

@@ -44,7 +44,7 @@ fn order_of_a_source_is_kept_along_chains_and_local_edges() {
     let pipeline = Pipeline::new("order");
     let (seen, results) = channel();
     let [left, right] = pipeline.source(iterator(0u64..50_000)).map(|n| n).boxed().fork();
-    left.filter(|number| number % 2 == 0).sink(for_each(move |n| seen.send(n))).unwrap_or(());
+    left.filter(|number| number % 2 == 0).sink(for_each(move |n| seen.send(n).unwrap_or(())));
     right.sink(millstream::connector::blackhole());
     engine(2).run(pipeline).expect("nothing fails");
     assert!(results.iter().eq((0..50_000).step_by(2)));
