@@ -7,6 +7,7 @@
 //! [--only NAME,NAME]`
 
 #![allow(unsafe_code, missing_docs)] // Budget: 1 block, the prefetch of the store's own code.
+#![allow(clippy::disallowed_methods)] // A benchmark reads the clock.
 
 use std::hash::BuildHasherDefault;
 use std::hint::black_box;
