@@ -29,6 +29,7 @@ pub mod runtime;
 pub mod cli;
 pub mod engine;
 pub mod prelude;
+pub mod testing;
 
 // The allocator of a program that asks for it with the feature; the binary sets its own.
 #[cfg(feature = "mimalloc")]
