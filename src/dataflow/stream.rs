@@ -312,6 +312,12 @@ impl<C: Chain> DataStream<C> {
         draft.borrow_mut().close(ticket, node, outputs, Box::new(factory))
     }
 
+    /// Its open chain, and how many tasks stand before it; for tests of one chain.
+    pub(crate) fn into_chain(self) -> (C, usize) {
+        let tasks = self.draft.borrow().graph.tasks.len();
+        (self.chain, tasks)
+    }
+
     pub(crate) fn draft(&self) -> Rc<RefCell<Draft>> {
         Rc::clone(&self.draft)
     }

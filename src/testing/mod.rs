@@ -1,5 +1,8 @@
-//! For tests of pipelines and plug-ins, ours and yours: a whole job on one thread from a seed.
+//! For tests of pipelines and plug-ins, ours and yours: one operator without threads, a suite that
+//! any operator can be run through, a whole job on one thread from a seed.
 
+pub mod conformance;
+pub mod harness;
 mod random;
 pub mod simulation;
 

@@ -1,0 +1,278 @@
+//! One operator without threads: feed it records and signals, look at what it emits.
+
+use std::rc::Rc;
+
+use crate::dataflow::{
+    Chain, DataStream, Emit, Flow, Identity, KeyedOperator, KeyedStream, Meta, Operator, Pipeline,
+    Signal, TaskContext,
+};
+use crate::exchange::wake::wake_pair;
+use crate::record::{Batch, Key, hash_key};
+use crate::time::Nanos;
+
+/// How much room an operator under test finds downstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// As much as it wants.
+    Unbounded,
+    /// One slot, and every other call finds it still full.
+    OneSlot,
+}
+
+/// Drives one chain of operators by hand, on one partition, without lanes.
+///
+/// ```
+/// use millstream::testing::harness::Harness;
+///
+/// let mut evens = Harness::of(|numbers| numbers.filter(|n: &u32| n % 2 == 0));
+/// evens.feed([1, 2, 3, 4]);
+/// assert_eq!(evens.take_emitted(), [2, 4]);
+///
+/// let mut counts = Harness::keyed(|n: &u32| n % 3, |numbers| numbers.count());
+/// counts.feed([1, 4, 3]);
+/// assert!(counts.take_emitted().is_empty(), "it emits at the end");
+/// counts.end();
+/// let mut emitted = counts.take_emitted();
+/// emitted.sort();
+/// assert_eq!(emitted, [(0, 1), (1, 2)]);
+/// ```
+pub struct Harness<C: Chain> {
+    chain: C,
+    /// The carried hash of a record's key, where the chain is keyed.
+    hash_of: Option<HashOf<C::In>>,
+    batch: Batch<C::In, C::Partial>,
+    slot: Slot<C::Out>,
+    fruitless_mores: u32,
+}
+
+type HashOf<T> = Rc<dyn Fn(&T) -> u64>;
+
+/// Answers of [`Flow::More`] on an open output without a record emitted before the harness gives
+/// up.
+const FRUITLESS_MAX: u32 = 1_000;
+
+impl<C: Chain> Harness<C> {
+    /// A harness for the operators that `stage` applies to a stream, with unbounded room.
+    ///
+    /// # Panics
+    /// If `stage` cuts the chain (`fork`, `rebalance`, `boxed`…): those are for the simulation.
+    pub fn of<T: Send + 'static>(
+        stage: impl FnOnce(DataStream<Identity<T>>) -> DataStream<C>,
+    ) -> Harness<C>
+    where
+        C: Chain<In = T>,
+    {
+        Self::over(stage(stream()), None, 0)
+    }
+
+    /// A harness for what `stage` applies to a stream keyed by `key_of`, with unbounded room.
+    ///
+    /// # Panics
+    /// If `stage` cuts the chain once more behind the keyed operator.
+    pub fn keyed<T, K, F>(
+        key_of: F,
+        stage: impl FnOnce(KeyedStream<Identity<T>, F>) -> DataStream<C>,
+    ) -> Harness<C>
+    where
+        T: Send + 'static,
+        K: Key,
+        F: Fn(&T) -> K + Clone + Send + 'static,
+        C: Chain<In = T>,
+    {
+        let own = key_of.clone();
+        let hash_of: HashOf<T> = Rc::new(move |record| hash_key(&own(record)));
+        Self::over(stage(stream().key_by(key_of)), Some(hash_of), 1)
+    }
+
+    fn over(stream: DataStream<C>, hash_of: Option<HashOf<C::In>>, cuts: usize) -> Harness<C> {
+        let (mut chain, tasks) = stream.into_chain();
+        assert_eq!(tasks, cuts, "a harness runs one chain; simulate a job that has several");
+        chain.open(&TaskContext::new(0, 1, wake_pair().1));
+        let slot = Slot::new(Room::Unbounded);
+        Harness { chain, hash_of, batch: Batch::new(), slot, fruitless_mores: 0 }
+    }
+
+    /// Gives the operator less room downstream.
+    pub fn room(mut self, room: Room) -> Self {
+        self.slot.room = room;
+        self
+    }
+
+    /// Feeds records as one batch; returns when all of them are taken.
+    pub fn feed(&mut self, records: impl IntoIterator<Item = C::In>) {
+        self.batch.records.extend(records);
+        if let Some(hash_of) = &self.hash_of {
+            self.batch.hashes.extend(self.batch.records.iter().map(|record| hash_of(record)));
+        }
+        while !self.batch.is_empty() {
+            // Like the engine, which feeds nothing to a task without room.
+            if self.slot.begin_call() {
+                self.chain.push_batch(&mut self.batch, &mut self.slot);
+            }
+        }
+        self.batch.clear();
+    }
+
+    /// Moves processing time on, in nanoseconds since the start of the job, and tells the operator
+    /// if it asked to be told. Returns whether it did.
+    ///
+    /// # Panics
+    /// If the operator says [`Flow::More`] for ever.
+    pub fn pass_time(&mut self, now: Nanos) -> bool {
+        let is_due = self.chain.wake_at().is_some_and(|at| at <= now);
+        if is_due {
+            self.signal(Signal::Clock(now));
+        }
+        is_due
+    }
+
+    /// Ends the input. Nothing may be fed afterwards.
+    ///
+    /// # Panics
+    /// If the operator says [`Flow::More`] for ever.
+    pub fn end(&mut self) {
+        self.signal(Signal::End);
+    }
+
+    /// What was emitted since the call before, in order.
+    pub fn take_emitted(&mut self) -> Vec<C::Out> {
+        std::mem::take(&mut self.slot.emitted)
+    }
+
+    /// Lets the operator emit at most `records` between two calls of
+    /// [`take_emitted`](Self::take_emitted); one more panics.
+    pub fn emitted_max(mut self, records: usize) -> Self {
+        self.slot.emitted_max = records;
+        self
+    }
+
+    /// The most records that one signal made after its output had closed.
+    pub fn late_outputs(&self) -> u64 {
+        self.slot.late
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        self.fruitless_mores = 0;
+        loop {
+            let is_open = self.slot.begin_call();
+            let before = self.slot.emitted.len();
+            let flow = self.chain.signal(signal, &mut self.slot);
+            let emitted = self.slot.emitted.len() - before;
+            let room = usize::from(is_open);
+            self.slot.late = self.slot.late.max(emitted.saturating_sub(room) as u64);
+            if flow == Flow::Done {
+                return;
+            }
+            if is_open && emitted == 0 {
+                self.fruitless_mores += 1;
+            }
+            assert!(
+                self.fruitless_mores < FRUITLESS_MAX,
+                "{signal:?} was answered with Flow::More {FRUITLESS_MAX} times although there was \
+                 room and nothing was emitted"
+            );
+        }
+    }
+}
+
+impl<I, Op> Harness<crate::dataflow::Then<Identity<I>, Op>>
+where
+    I: Send + 'static,
+    Op: Operator<I>,
+{
+    /// A harness for one operator.
+    pub fn of_operator(operator: Op) -> Self {
+        Harness::of(|stream| stream.apply(operator))
+    }
+}
+
+impl<I, K, F, Op> Harness<crate::dataflow::Keyed<I, K, F, Op>>
+where
+    I: Send + 'static,
+    K: Key,
+    F: Fn(&I) -> K + Clone + Send + 'static,
+    Op: KeyedOperator<K, I>,
+{
+    /// A harness for one keyed operator.
+    pub fn of_keyed_operator(key_of: F, operator: Op) -> Self {
+        Harness::keyed(key_of, |keyed| keyed.apply_keyed(operator))
+    }
+}
+
+fn stream<T: Send + 'static>() -> DataStream<Identity<T>> {
+    Pipeline::new("harness").source(crate::connector::iterator(std::iter::empty()))
+}
+
+/// What stands behind the operator.
+struct Slot<T> {
+    emitted: Vec<T>,
+    room: Room,
+    calls: u64,
+    is_full: bool,
+    emitted_max: usize,
+    /// See [`Harness::late_outputs`].
+    late: u64,
+}
+
+impl<T> Slot<T> {
+    fn new(room: Room) -> Self {
+        let emitted = Vec::new();
+        Slot { emitted, room, calls: 0, is_full: false, emitted_max: usize::MAX, late: 0 }
+    }
+
+    /// Prepares for the next call; returns whether there is room.
+    fn begin_call(&mut self) -> bool {
+        self.calls += 1;
+        self.is_full = self.room == Room::OneSlot && self.calls.is_multiple_of(2);
+        !self.is_full
+    }
+}
+
+impl<T> Emit<T> for Slot<T> {
+    fn push(&mut self, record: T, _: Meta) {
+        let max = self.emitted_max;
+        assert!(self.emitted.len() < max, "it emits more than {max} records");
+        self.emitted.push(record);
+        self.is_full = self.room == Room::OneSlot;
+    }
+
+    fn is_open(&self) -> bool {
+        !self.is_full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slot_cuts_batches_and_ends_and_loses_nothing() {
+        let count = |room| {
+            let mut counts = Harness::keyed(|n: &u64| n % 10, |keyed| keyed.count()).room(room);
+            counts.feed(0..100);
+            counts.end();
+            (counts.take_emitted(), counts.late_outputs())
+        };
+        let (calm, _) = count(Room::Unbounded);
+        let (tight, late) = count(Room::OneSlot);
+        assert_eq!(calm.len(), 10);
+        assert_eq!(tight, calm);
+        assert_eq!(late, 0, "it stops where the output closes");
+    }
+
+    #[test]
+    fn every_other_call_finds_the_slot_full() {
+        let mut slot = Slot::new(Room::OneSlot);
+        let open: Vec<bool> = (0..4).map(|_| slot.begin_call()).collect();
+        assert_eq!(open, [true, false, true, false]);
+        assert!(slot.begin_call());
+        slot.push(1, Meta::default());
+        assert!(!slot.is_open());
+    }
+
+    #[test]
+    #[should_panic(expected = "one chain")]
+    fn stage_of_several_tasks_is_refused() {
+        let _ = Harness::of(|numbers: DataStream<Identity<u64>>| numbers.boxed());
+    }
+}
