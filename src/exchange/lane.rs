@@ -30,9 +30,6 @@ struct Shared<T, P> {
 pub struct LaneSender<T, P = Never> {
     shared: Arc<Shared<T, P>>,
     capacity: usize,
-    /// Data slots that were free when the producer last looked, less those taken since: so it
-    /// looks at what the consumer writes once in many batches, not at each.
-    free: usize,
     /// Wakes the consumer; `None` if it is the producer's own partition.
     consumer: Option<Wake>,
     ended: bool,
@@ -42,7 +39,7 @@ pub struct LaneSender<T, P = Never> {
 pub struct LaneReceiver<T, P = Never> {
     shared: Arc<Shared<T, P>>,
     capacity: usize,
-    /// Wakes the producer, which may wait for room; `None` if it is the same partition.
+    /// Wakes the producer when there is room again; `None` if it is the same partition.
     producer: Option<Wake>,
 }
 
@@ -59,8 +56,7 @@ pub fn lane<T, P>(
         // One batch per slot, one open at the producer, one in hand at the consumer.
         spares: ArrayQueue::new(capacity + 2),
     });
-    let free = capacity;
-    let sender = LaneSender { shared: Arc::clone(&shared), capacity, free, consumer, ended: false };
+    let sender = LaneSender { shared: Arc::clone(&shared), capacity, consumer, ended: false };
     (sender, LaneReceiver { shared, capacity, producer })
 }
 
@@ -68,16 +64,12 @@ impl<T, P> LaneSender<T, P> {
     /// Puts `batch` on the lane, or gives it back if all data slots are taken.
     pub fn try_send(&mut self, batch: Batch<T, P>) -> Result<(), Batch<T, P>> {
         debug_assert!(!self.ended, "batch after end");
-        if self.free == 0 {
-            // Only this end adds, so the length can only have shrunk since.
-            self.free = self.capacity.saturating_sub(self.shared.messages.len());
-            if self.free == 0 {
-                return Err(batch);
-            }
+        // Only this end adds, so the length can only have shrunk since.
+        if self.shared.messages.len() >= self.capacity {
+            return Err(batch);
         }
         match self.shared.messages.push(Message::Batch(batch)) {
             Ok(()) => {
-                self.free -= 1;
                 self.wake_consumer();
                 Ok(())
             }
@@ -119,9 +111,11 @@ impl<T, P> LaneReceiver<T, P> {
     /// The next message, if there is one.
     pub fn try_recv(&mut self) -> Option<Message<T, P>> {
         let message = self.shared.messages.pop()?;
-        // Without looking whether the lane was full: the length lies on a line that the producer
-        // writes, whether it sleeps on one that hardly ever changes.
-        if let Some(producer) = &self.producer {
+        // A producer sleeps only after it saw all data slots taken, and nobody but this end frees
+        // them: so the first pop after that look finds `capacity` messages at least and leaves one
+        // less. Looking before the pop would miss a producer that fills the lane in between.
+        let was_full = self.shared.messages.len() + 1 >= self.capacity;
+        if was_full && let Some(producer) = &self.producer {
             producer.wake();
         }
         Some(message)
