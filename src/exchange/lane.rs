@@ -6,8 +6,11 @@
 
 use std::sync::Arc;
 
+#[cfg(not(millstream_loom))]
 use crossbeam_queue::ArrayQueue;
 
+#[cfg(millstream_loom)]
+use crate::exchange::ring_model::ArrayQueue;
 use crate::exchange::wake::Wake;
 use crate::record::{Batch, Never};
 

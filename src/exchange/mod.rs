@@ -7,6 +7,10 @@ mod gate;
 pub mod lane;
 mod matrix;
 mod outbox;
+#[cfg(millstream_loom)]
+mod park_model;
+#[cfg(millstream_loom)]
+mod ring_model;
 pub mod wake;
 
 pub use gate::{Arrival, Gate};

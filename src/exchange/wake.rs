@@ -27,7 +27,9 @@ mod sync {
     pub(super) use loom::future::AtomicWaker;
     pub(super) use loom::sync::atomic::{AtomicBool, Ordering, fence};
     pub(super) use loom::sync::{Arc, Mutex};
-    pub(super) use loom::thread::{self, Thread};
+
+    pub(super) use crate::exchange::park_model as thread;
+    pub(super) use crate::exchange::park_model::Thread;
 }
 
 struct Shared {
@@ -100,14 +102,18 @@ impl Sleeper {
     /// Announces that the partition is about to sleep. The caller then looks for work once more
     /// and calls [`withdraw`](Self::withdraw) if it finds some.
     pub fn announce(&mut self) {
-        self.shared.asleep.store(true, Ordering::Relaxed);
+        // A swap, not a store, like every other write to the flag: then it stands behind a waker's
+        // swap in the flag's order whatever the checker knows of atomicity.
+        self.shared.asleep.swap(true, Ordering::Relaxed);
         // SeqCst pairs with the fence in `wake`.
         fence(Ordering::SeqCst);
     }
 
     /// Takes the announcement back: there is work.
     pub fn withdraw(&mut self) {
-        self.shared.asleep.store(false, Ordering::Relaxed);
+        if self.shared.asleep.load(Ordering::Relaxed) {
+            self.shared.asleep.swap(false, Ordering::Relaxed);
+        }
     }
 
     /// Whether a waker has been here since the announcement.
@@ -129,8 +135,10 @@ impl Sleeper {
     /// Under the model checker there is no time, so only a wake-up ends the sleep.
     #[cfg(millstream_loom)]
     pub fn sleep_thread(&mut self, _timeout: Duration) {
+        let thread = self.shared.thread.lock().expect("never held over a panic").clone();
+        let thread = thread.expect("a thread that sleeps is bound");
         while !self.is_woken() {
-            sync::thread::park();
+            thread.park();
         }
         self.withdraw();
     }
