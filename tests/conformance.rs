@@ -90,7 +90,9 @@ keyed_conforms! {
     max_conforms: |k| k.max(|record| record.2);
     mean_conforms: |k| k.mean(|record| record.2 as f64);
     std_dev_conforms: |k| k.std_dev(|record| record.2 as f64);
-    tuple_aggregate_conforms: |k| k.aggregate((Count, (sum(|r: &Record| r.2), max(|r: &Record| r.0))));
+    tuple_aggregate_conforms: |k| {
+        k.aggregate((Count, (sum(|r: &Record| r.2), max(|r: &Record| r.0))))
+    };
     keyed_chain_conforms: |k| k
         .sum(|record| record.2)
         .flat_map(|(key, sum)| [(key, sum), (key, -sum)])
@@ -269,7 +271,7 @@ fn route_and_split_deal_every_record_out_once() {
             even.map(|(at, _, _)| (at, "even")).union(odd.map(|at| (at, "odd"))).collect()
         },
         |records, _| {
-            let side = |at: u64| if at % 2 == 0 { "even" } else { "odd" };
+            let side = |at: u64| if at.is_multiple_of(2) { "even" } else { "odd" };
             records.iter().map(|(at, _, _)| (*at, side(*at))).collect()
         },
     );
