@@ -240,7 +240,7 @@ fn compare<T: PartialEq + Debug>(
         };
         if !is_same || calm.what != tight.what {
             return Err(format!(
-                "{} emitted {} in one batch with room, but {} at {} in random batches with one slot",
+                "{} emitted {} in one batch with room, but {} at {} in cut batches with one slot",
                 calm.what,
                 excerpt(&calm.records, &tight.records),
                 excerpt(&tight.records, &calm.records),
