@@ -140,16 +140,16 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         Ok(progressed)
     }
 
-    /// Lets stages that wait for processing time know it; `true` if they had to.
-    fn tell_time(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+    /// Lets stages that wait for processing time know it. `None` if it was not time yet, else how
+    /// far they came: with `More` nothing may enter, and they are told again next turn.
+    fn tell_time(&mut self, step: &mut StepContext<'_>) -> Result<Option<Flow>> {
         if self.chain.wake_at().is_none_or(|at| at > step.now) {
-            return Ok(false);
+            return Ok(None);
         }
         self.end.begin_slice(step.now, step.now);
-        // With `More` the stage leaves its time in the past and is told again next turn.
-        let _ = self.chain.signal(Signal::Clock(step.now), &mut self.end);
+        let flow = self.chain.signal(Signal::Clock(step.now), &mut self.end);
         self.end.end_slice(step)?;
-        Ok(true)
+        Ok(Some(flow))
     }
 }
 
@@ -164,8 +164,11 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
         let mut progressed = false;
         let mut is_open = self.end.retry(step)?;
         if is_open && self.phase == Phase::Running {
-            progressed |= self.tell_time(step)?;
-            taken = self.run(step)?;
+            let told = self.tell_time(step)?;
+            progressed |= told.is_some();
+            if told != Some(Flow::More) {
+                taken = self.run(step)?;
+            }
             is_open = self.end.is_open();
         }
         if is_open && self.phase != Phase::Running {

@@ -24,6 +24,8 @@ pub struct Outbox<T, P = Never> {
     opened: Vec<Nanos>,
     /// The target that had no room when it was last asked for.
     refused: Option<usize>,
+    /// When the first batch that waits has to go.
+    wake_at: Option<Nanos>,
     /// Lanes that still owe their `End`.
     unfinished: usize,
     records: u64,
@@ -39,6 +41,7 @@ impl<T, P> Outbox<T, P> {
             unfinished: targets,
             lanes,
             refused: None,
+            wake_at: None,
             batch_records: config.batch_records_for::<T>(),
             linger: config.linger,
             intake: 0,
@@ -141,23 +144,26 @@ impl<T, P> Outbox<T, P> {
     /// Sends open batches whose time has come; `true` if one went out.
     pub fn settle(&mut self, now: Nanos) -> bool {
         self.now = now;
+        self.wake_at = None;
         let mut sent = false;
         for target in 0..self.open.len() {
             if self.open[target].is_empty() {
                 continue;
             }
-            let waited = now.saturating_sub(self.opened[target]);
-            if waited >= self.linger || self.is_full(target) || self.lanes[target].is_dry() {
+            let due_at = self.opened[target].saturating_add(self.linger);
+            if now >= due_at || self.is_full(target) || self.lanes[target].is_dry() {
+                // With a full lane it is the consumer that wakes this partition.
                 sent |= self.flush(target);
+            } else {
+                self.wake_at = Some(self.wake_at.map_or(due_at, |at| at.min(due_at)));
             }
         }
         sent
     }
 
-    /// When [`settle`](Self::settle) has something to do at the latest.
+    /// When [`settle`](Self::settle) has something to do, as of the last one.
     pub fn wake_at(&self) -> Option<Nanos> {
-        let opened = self.opened.iter().filter(|opened| **opened != 0).min()?;
-        Some(opened.saturating_add(self.linger))
+        self.wake_at
     }
 
     /// Flushes everything and ends every lane; `false` asks to be called again.

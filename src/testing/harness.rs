@@ -1,13 +1,11 @@
 //! One operator without threads: feed it records and signals, look at what it emits.
 
-use std::rc::Rc;
-
 use crate::dataflow::{
     Chain, DataStream, Emit, Flow, Identity, KeyedOperator, KeyedStream, Meta, Operator, Pipeline,
     Signal, TaskContext,
 };
 use crate::exchange::wake::wake_pair;
-use crate::record::{Batch, Key, hash_key};
+use crate::record::{Batch, Key};
 use crate::time::Nanos;
 
 /// How much room an operator under test finds downstream.
@@ -39,13 +37,10 @@ pub enum Room {
 pub struct Harness<C: Chain> {
     chain: C,
     /// The carried hash of a record's key, where the chain is keyed.
-    hash_of: Option<HashOf<C::In>>,
     batch: Batch<C::In, C::Partial>,
     slot: Slot<C::Out>,
     fruitless_mores: u32,
 }
-
-type HashOf<T> = Rc<dyn Fn(&T) -> u64>;
 
 /// Answers of [`Flow::More`] on an open output without a record emitted before the harness gives
 /// up.
@@ -62,7 +57,7 @@ impl<C: Chain> Harness<C> {
     where
         C: Chain<In = T>,
     {
-        Self::over(stage(stream()), None, 0)
+        Self::over(stage(stream()), 0)
     }
 
     /// A harness for what `stage` applies to a stream keyed by `key_of`, with unbounded room.
@@ -79,17 +74,15 @@ impl<C: Chain> Harness<C> {
         F: Fn(&T) -> K + Clone + Send + 'static,
         C: Chain<In = T>,
     {
-        let own = key_of.clone();
-        let hash_of: HashOf<T> = Rc::new(move |record| hash_key(&own(record)));
-        Self::over(stage(stream().key_by(key_of)), Some(hash_of), 1)
+        Self::over(stage(stream().key_by(key_of)), 1)
     }
 
-    fn over(stream: DataStream<C>, hash_of: Option<HashOf<C::In>>, cuts: usize) -> Harness<C> {
+    fn over(stream: DataStream<C>, cuts: usize) -> Harness<C> {
         let (mut chain, tasks) = stream.into_chain();
         assert_eq!(tasks, cuts, "a harness runs one chain; simulate a job that has several");
         chain.open(&TaskContext::new(0, 1, wake_pair().1));
         let slot = Slot::new(Room::Unbounded);
-        Harness { chain, hash_of, batch: Batch::new(), slot, fruitless_mores: 0 }
+        Harness { chain, batch: Batch::new(), slot, fruitless_mores: 0 }
     }
 
     /// Gives the operator less room downstream.
@@ -101,9 +94,6 @@ impl<C: Chain> Harness<C> {
     /// Feeds records as one batch; returns when all of them are taken.
     pub fn feed(&mut self, records: impl IntoIterator<Item = C::In>) {
         self.batch.records.extend(records);
-        if let Some(hash_of) = &self.hash_of {
-            self.batch.hashes.extend(self.batch.records.iter().map(|record| hash_of(record)));
-        }
         while !self.batch.is_empty() {
             // Like the engine, which feeds nothing to a task without room.
             if self.slot.begin_call() {
@@ -186,7 +176,7 @@ where
     }
 }
 
-impl<I, K, F, Op> Harness<crate::dataflow::Keyed<I, K, F, Op>>
+impl<I, K, F, Op> Harness<crate::dataflow::Keyed<I, K, F, crate::routing::Hashed, Op>>
 where
     I: Send + 'static,
     K: Key,
