@@ -108,7 +108,8 @@ pub(crate) fn stow<T>(drain: Drain<'_, T>, capacity: usize, spare: &mut Vec<T>) 
     if drain.len() == 0 {
         return false;
     }
-    spare.reserve(capacity);
+    // Exactly: amortised growth would double the two vectors in turns, for ever.
+    spare.reserve_exact(capacity);
     spare.extend(drain);
     true
 }
@@ -204,5 +205,15 @@ mod tests {
         });
         assert_eq!((seen, &*records), (vec![1, 2], &[3, 4][..]));
         assert!(spare.is_empty() && spare.capacity() >= 4 && records.capacity() >= 4);
+    }
+
+    #[test]
+    fn vectors_that_change_places_do_not_grow() {
+        let (mut records, mut spare) = (vec![0; 5], Vec::new());
+        for _ in 0..1_000 {
+            feed(&mut records, &mut spare, |_| false);
+            records.resize(5, 0);
+        }
+        assert!(records.capacity() + spare.capacity() <= 16);
     }
 }
