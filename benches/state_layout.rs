@@ -407,7 +407,8 @@ fn main() {
     }
     println!(
         "{{\n  \"command\": \"cargo bench --bench state_layout -- --repeat {repeat}\",\n  \
-         \"seed\": {SEED},\n  \"batch\": {BATCH},\n  \"ahead\": {AHEAD},\n  \"rows\": [\n{}\n  ]\n}}",
+         \"seed\": {SEED},\n  \"batch\": {BATCH},\n  \
+         \"ahead\": {AHEAD},\n  \"rows\": [\n{}\n  ]\n}}",
         rows.join(",\n")
     );
 }

@@ -303,7 +303,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_reader_panic(text in "(pin|idle|[=.#'\"\\[\\]{}a1é-]|\\PC|\n| ){0,30}") {
+        fn no_text_makes_the_reader_panic(
+            text in "(pin|idle|[=.#'\"\\[\\]{}a1é-]|\\PC|\n| ){0,30}"
+        ) {
             if let Err(error) = resolve(&text) {
                 prop_assert_eq!(error.kind().exit_code(), 78);
             }

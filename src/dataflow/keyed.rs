@@ -27,8 +27,8 @@ pub trait KeyedOperator<K, I>: Clone + Send + 'static {
     type Out: Send + 'static;
     /// What is kept per key: one plain value. A default one is made for a key's first record.
     type State: Default + Storable;
-    /// What a feeder sends in place of records when it pre-aggregates; [`Never`](crate::record::Never)
-    /// for operators that do not merge.
+    /// What a feeder sends in place of records when it pre-aggregates;
+    /// [`Never`](crate::record::Never) for operators that do not merge.
     type Partial: Send + 'static;
     /// The name in reports and errors.
     const NAME: &'static str;

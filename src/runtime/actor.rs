@@ -13,9 +13,9 @@ use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Sleeper;
 use crate::runtime::control::Control;
-use crate::runtime::host;
 use crate::runtime::idle::{Ladder, Rest};
 use crate::runtime::partition::{Partition, Progress, said};
+use crate::runtime::{host, idle};
 use crate::time::Nanos;
 
 /// Time between two looks at the mailbox while there is work.
@@ -141,7 +141,7 @@ impl Running {
             }
             match self.ladder.rest(now) {
                 Rest::Spin => std::hint::spin_loop(),
-                Rest::Yield => std::thread::yield_now(),
+                Rest::Yield => idle::give_way(),
                 Rest::Park => {
                     if let Some(stretch) = self.park(task)? {
                         return Ok(stretch);

@@ -14,6 +14,11 @@ pub enum Rest {
     Park,
 }
 
+/// Lets another thread of this core run, if one is ready.
+pub(crate) fn give_way() {
+    std::thread::yield_now();
+}
+
 /// Turns spent on the yield rung before parking.
 const YIELDS: u32 = 2;
 

@@ -152,14 +152,18 @@ fn counted<'scope>(
         move |input, output: &mut Output<'_>| {
             input.for_each_time(|time, batches| {
                 for batch in batches {
-                    output.session(&time).give_iterator(batch.iter().map(|&(key, value, _)| {
-                        let state = table.entry(key).or_insert((0, 0));
-                        *state = (state.0 + 1, state.1 + value);
-                        (key, state.1)
-                    }));
+                    let update = |record: &Timed| updated(&mut table, record);
+                    output.session(&time).give_iterator(batch.iter().map(update));
                     meter.record(batch.drain(..).map(|record| record.2));
                 }
             });
         }
     })
+}
+
+/// Counts one record and returns the key with its sum so far.
+fn updated(table: &mut Table<rustc_hash::FxBuildHasher>, record: &Timed) -> Record {
+    let state = table.entry(record.0).or_insert((0, 0));
+    *state = (state.0 + 1, state.1 + record.1);
+    (record.0, state.1)
 }

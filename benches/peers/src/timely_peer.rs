@@ -219,10 +219,8 @@ fn merged<'scope, S: BuildHasher + Default + 'static>(
         let mut table = Table::<S>::default();
         move |(input, frontier), _output: &mut NoOutput<'_>| {
             input.for_each_time(|_, batches| {
-                for batch in batches {
-                    for (key, count, sum) in batch.drain(..) {
-                        merge(&mut table, key, (count, sum));
-                    }
+                for (key, count, sum) in batches.flat_map(|batch| batch.drain(..)) {
+                    merge(&mut table, key, (count, sum));
                 }
             });
             answer_at_end(frontier, &answer, &table);

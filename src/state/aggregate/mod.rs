@@ -134,7 +134,8 @@ mod tests {
             records in prop::collection::vec(any::<i64>(), 0..60),
             cuts in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
         ) {
-            let (first, second) = (cuts.0.index(records.len() + 1), cuts.1.index(records.len() + 1));
+            let places = records.len() + 1;
+            let (first, second) = (cuts.0.index(places), cuts.1.index(places));
             let (low, high) = (first.min(second), first.max(second));
             let parts = [&records[..low], &records[low..high], &records[high..]];
             check_law(Count, parts, u64::eq);
