@@ -15,7 +15,7 @@ use crate::time::Nanos;
 const PREFETCH_AHEAD: usize = 64;
 
 /// State up to this size lies in the inner caches anyway, and is not asked for early.
-const NEAR_BYTES: usize = 256 << 10;
+const NEAR_BYTES: usize = 512 << 10;
 
 /// Logic with one state per key. It owns none of it: the engine hands the state in, so that moves,
 /// snapshots and byte counts are written once, for all operators.

@@ -123,6 +123,13 @@ impl<K, S> Segment<K, S> {
         self.len >= room_in(self.buckets.len())
     }
 
+    /// Whether more than one in fifty keys may lie away from home: a look-up there is a branch that
+    /// was not foreseen, and costs as much as five others.
+    #[inline]
+    pub(super) fn is_dense(&self) -> bool {
+        self.len >= self.buckets.len() * SLOTS / 4
+    }
+
     /// The bucket at which the probe for a hash of this order starts: its upper half, scaled.
     #[inline(always)]
     fn home(&self, order: u64) -> usize {

@@ -34,6 +34,9 @@ pub struct KeyedStore<K, S> {
 
 const GROUP_DEPTH: u32 = KEY_GROUPS.trailing_zeros();
 
+/// A store of at most so many keys keeps its segments sparse.
+const SPARSE_KEYS: usize = 2_048;
+
 /// A segment of several key groups splits before it grows beyond this many bytes.
 const SPLIT_BYTES: usize = 32 << 10;
 
@@ -223,11 +226,18 @@ impl<K: Key, S> KeyedStore<K, S> {
     #[inline(never)]
     fn insert_new(&mut self, at: usize, entry: Entry<K, S>) -> (usize, Place) {
         self.len += 1;
-        let at = match self.segments[at].is_full() {
-            true => self.make_room(entry.hash.get()),
-            false => at,
+        let at = match self.has_room(at) {
+            true => at,
+            false => self.make_room(entry.hash.get()),
         };
         (at, self.segments[at].put(entry))
+    }
+
+    /// Whether the segment takes one more entry as it is. A store of few keys spends memory on
+    /// speed, which at its size is some hundred KiB.
+    fn has_room(&self, at: usize) -> bool {
+        let segment = &self.segments[at];
+        !(segment.is_full() || (self.len <= SPARSE_KEYS && segment.is_dense()))
     }
 
     /// Grows or splits the segment of `hash` until it has room for one more entry.
@@ -235,10 +245,10 @@ impl<K: Key, S> KeyedStore<K, S> {
     fn make_room(&mut self, hash: u64) -> usize {
         loop {
             let at = self.segment_of(hash);
-            let segment = &mut self.segments[at];
-            if !segment.is_full() {
+            if self.has_room(at) {
                 return at;
             }
+            let segment = &mut self.segments[at];
             let buckets = segment.buckets_next();
             if segment.depth < GROUP_DEPTH && Segment::<K, S>::bytes_of(buckets) > SPLIT_BYTES {
                 self.split(at);
