@@ -104,6 +104,8 @@ impl<T, K, P: Send> Combine<T, K> for NoCombine<P> {
 /// Slots of a combiner: at 32 bytes each they fill 128 KiB, a fraction of a second-level cache.
 const SLOTS: usize = 4_096;
 const _: () = assert!(SLOTS.is_power_of_two());
+/// The bits of a hash that choose the slot begin here: above the lowest, which are the weakest.
+const SLOT_SHIFT: u32 = 20;
 /// Records between two looks at the ratio.
 const WINDOW: u32 = 16_384;
 /// Partials per window above which combining costs more than it saves: 1 in 2.
@@ -159,8 +161,7 @@ where
     #[inline(always)]
     fn fold(&mut self, record: &T, hash: u64, key: K) -> Option<Partial<K, S>> {
         self.decision.count_record();
-        // The low bits: the top ones are shared by all records of a partition's key groups.
-        let slot = &mut self.slots[hash as usize & (SLOTS - 1)];
+        let slot = &mut self.slots[(hash >> SLOT_SHIFT) as usize & (SLOTS - 1)];
         if let Some(partial) = slot
             && partial.hash == hash
             && partial.key == key

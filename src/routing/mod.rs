@@ -45,7 +45,7 @@ pub fn key_group(hash: u64) -> usize {
 pub fn with_group(hash: u64, group: usize) -> u64 {
     assert!(group < KEY_GROUPS, "key group {group} is not below {KEY_GROUPS}");
     let hash = (hash << GROUP_BITS >> GROUP_BITS) | ((group as u64) << GROUP_SHIFT);
-    hash | u64::from(hash == 0)
+    hash | 1
 }
 
 /// The first of `KEY_GROUPS` groups that belongs to share `index` of `count` even shares: the
