@@ -251,12 +251,13 @@ where
         self.keys.clear();
         if is_far {
             // The state of the whole batch is on its way before the first record needs it.
-            for record in &batch.records {
+            let store = self.store.at_home();
+            self.keys.extend(batch.records.iter().map(|record| {
                 let key = (self.key_of)(record);
                 let hash = self.partitioner.hash(&key);
-                self.store.prefetch(hash);
-                self.keys.push((hash, key));
-            }
+                store.prefetch(hash);
+                (hash, key)
+            }));
         }
         let mut keys = std::mem::take(&mut self.keys);
         let is_quiet = self.changed.is_none() && !self.op.emits_on_record();

@@ -287,6 +287,12 @@ pub(crate) struct AtHome<'a, K, S> {
 }
 
 impl<K: Key, S> AtHome<'_, K, S> {
+    /// As [`KeyedStore::prefetch`].
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        self.segments[usize::from(self.directory[key_group(hash)])].prefetch(hash);
+    }
+
     /// The stored key equal to `key` and its state, if they lie at home.
     #[inline(always)]
     pub(crate) fn get_mut(&mut self, hash: u64, key: &K) -> Option<(&K, &mut S)> {
