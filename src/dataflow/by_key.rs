@@ -156,8 +156,13 @@ where
         feed(records, spare, |record| {
             let key = (self.key_of)(&record);
             let hash = self.partitioner.hash(&key);
-            self.evicted = self.combine.fold(&record, hash, key);
-            (self.evicted.is_none() || self.send_evicted(outbox)) && self.combine.is_on()
+            if let Some(evicted) = self.combine.fold(&record, hash, key) {
+                self.evicted = Some(evicted);
+                if !self.send_evicted(outbox) {
+                    return false;
+                }
+            }
+            self.combine.is_on()
         });
     }
 

@@ -335,10 +335,11 @@ where
         out: &mut E,
     ) {
         for partial in batch.partials.iter().take(PREFETCH_AHEAD) {
-            self.store.prefetch(partial.hash);
+            self.store.prefetch(partial.hash.get());
         }
         feed(&mut batch.partials, &mut self.spare_partials, |partial| {
             let Partial { hash, key, state: partial } = partial;
+            let hash = hash.get();
             let (key, state) = self.store.entry(hash, key);
             let op = &mut self.op;
             watched_key(Op::NAME, key, || {

@@ -1,19 +1,21 @@
 //! Pre-aggregation in front of an exchange: folds records of one key into a partial before they
 //! travel.
 //!
-//! A combiner is a small direct-mapped table, so it is bounded and streams: a record whose slot
-//! holds another key sends that key's partial on and takes the slot. It pays where few keys make
+//! A combiner is a small two-way associative table, so it is bounded and streams: a record whose
+//! two slots hold other keys sends one of their partials on and takes its slot. It pays where few keys make
 //! many records and costs where they do not, so in [`Mode::Auto`] it measures its own ratio of
 //! partials sent to records taken and switches itself off and on, with hysteresis. The result is
 //! the same either way, because the aggregate's `merge` is associative and commutative.
+
+use std::num::NonZeroU64;
 
 use crate::record::Never;
 
 /// A key's folded records on their way to its owner.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Partial<K, S> {
-    /// The carried hash of `key`.
-    pub hash: u64,
+    /// The hash of `key`; never 0, so that an empty slot needs no flag of its own.
+    pub hash: NonZeroU64,
     /// Whose records these were.
     pub key: K,
     /// What they came to.
@@ -101,11 +103,14 @@ impl<T, K, P: Send> Combine<T, K> for NoCombine<P> {
     }
 }
 
-/// Slots of a combiner: at 32 bytes each they fill 128 KiB, a fraction of a second-level cache.
-const SLOTS: usize = 4_096;
-const _: () = assert!(SLOTS.is_power_of_two());
-/// The bits of a hash that choose the slot begin here: above the lowest, which are the weakest.
-const SLOT_SHIFT: u32 = 20;
+/// Slots that a key may lie in: compared together, so that neither is a branch to be foreseen.
+const WAYS: usize = 2;
+/// Pairs of slots of a combiner: at 32 bytes a slot they fill 128 KiB, a fraction of a
+/// second-level cache.
+const SETS: usize = 2_048;
+const _: () = assert!(SETS.is_power_of_two());
+/// The bits of a hash that choose the set begin here: above the lowest, which are the weakest.
+const SET_SHIFT: u32 = 20;
 /// Records between two looks at the ratio.
 const WINDOW: u32 = 16_384;
 /// Partials per window above which combining costs more than it saves: 1 in 2.
@@ -119,7 +124,7 @@ const LAST_REST: u32 = 16_384;
 
 /// A bounded combiner over any way of adding a record to a state.
 pub struct Combiner<K, S, Add> {
-    slots: Vec<Option<Partial<K, S>>>,
+    sets: Vec<[Option<Partial<K, S>>; WAYS]>,
     add: Add,
     decision: Decision,
     /// Where [`Combine::take_next`] goes on.
@@ -130,9 +135,9 @@ pub struct Combiner<K, S, Add> {
 impl<K, S, Add> Combiner<K, S, Add> {
     /// An empty combiner; `add` puts a record into a state.
     pub fn new(mode: Mode, add: Add) -> Self {
-        let slots = if mode == Mode::Off { 0 } else { SLOTS };
+        let sets = if mode == Mode::Off { 0 } else { SETS };
         Combiner {
-            slots: (0..slots).map(|_| None).collect(),
+            sets: (0..sets).map(|_| [None, None]).collect(),
             add,
             decision: Decision::new(mode),
             cursor: 0,
@@ -161,22 +166,16 @@ where
     #[inline(always)]
     fn fold(&mut self, record: &T, hash: u64, key: K) -> Option<Partial<K, S>> {
         self.decision.count_record();
-        let slot = &mut self.slots[(hash >> SLOT_SHIFT) as usize & (SLOTS - 1)];
-        if let Some(partial) = slot
-            && partial.hash == hash
+        let set = &mut self.sets[(hash >> SET_SHIFT) as usize & (SETS - 1)];
+        let way = usize::from(hash_in(&set[0]) != hash);
+        if let Some(partial) = &mut set[way]
+            && partial.hash.get() == hash
             && partial.key == key
         {
             (self.add)(&mut partial.state, record);
             return None;
         }
-        let mut state = S::default();
-        (self.add)(&mut state, record);
-        let evicted = slot.replace(Partial { hash, key, state });
-        match evicted {
-            Some(_) => self.decision.evicted += 1,
-            None => self.held += 1,
-        }
-        evicted
+        self.take_slot(record, hash, key)
     }
 
     fn take_next(&mut self) -> Option<Partial<K, S>> {
@@ -184,8 +183,8 @@ where
             self.cursor = 0;
             return None;
         }
-        while self.cursor < SLOTS {
-            let slot = self.slots[self.cursor].take();
+        while self.cursor < SETS * WAYS {
+            let slot = self.sets[self.cursor / WAYS][self.cursor % WAYS].take();
             self.cursor += 1;
             if slot.is_some() {
                 self.held -= 1;
@@ -200,7 +199,40 @@ where
     }
 
     fn hash_of(partial: &Partial<K, S>) -> u64 {
-        partial.hash
+        partial.hash.get()
+    }
+}
+
+#[inline(always)]
+fn hash_in<K, S>(slot: &Option<Partial<K, S>>) -> u64 {
+    slot.as_ref().map_or(0, |partial| partial.hash.get())
+}
+
+impl<K, S: Default, Add> Combiner<K, S, Add> {
+    /// Begins a partial for `key`, in place of another one if its set is full: of the first, and
+    /// what is in the second moves up, so that the one that stays is the younger.
+    #[inline(never)]
+    fn take_slot<T>(&mut self, record: &T, hash: u64, key: K) -> Option<Partial<K, S>>
+    where
+        Add: FnMut(&mut S, &T),
+    {
+        let mut state = S::default();
+        (self.add)(&mut state, record);
+        let hash = NonZeroU64::new(hash).expect("a hash is never 0");
+        let set = &mut self.sets[(hash.get() >> SET_SHIFT) as usize & (SETS - 1)];
+        let begun = Some(Partial { hash, key, state });
+        match set.iter().position(Option::is_none) {
+            Some(free) => {
+                set[free] = begun;
+                self.held += 1;
+                None
+            }
+            None => {
+                set.swap(0, 1);
+                self.decision.evicted += 1;
+                std::mem::replace(&mut set[1], begun)
+            }
+        }
     }
 }
 
@@ -289,9 +321,7 @@ mod tests {
             let key = key_of(i);
             if !Combine::<u64, u64>::is_on(combiner) {
                 (passed, total) = (passed + 1, total + 1);
-            } else if let Some(partial) =
-                combiner.fold(&key, key.wrapping_mul(0x9E37_79B9_7F4A_7C15), key)
-            {
+            } else if let Some(partial) = combiner.fold(&key, crate::record::hash_key(&key), key) {
                 (partials, total) = (partials + 1, total + partial.state);
             }
         }
