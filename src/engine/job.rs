@@ -205,7 +205,13 @@ impl Job {
 
     fn close(&mut self) -> Result<Report> {
         self.system.stop();
-        self.state.take_outcome()?;
+        let outcome = self.state.take_outcome();
+        #[cfg(feature = "tracing")]
+        match &outcome {
+            Ok(()) => tracing::info!(job = %self.facts.name, "job ended"),
+            Err(error) => tracing::error!(job = %self.facts.name, %error, "job failed"),
+        }
+        outcome?;
         Ok(self.report())
     }
 }

@@ -130,6 +130,8 @@ impl Engine {
             .collect();
         let (system, handles) = SystemThread::start(seeds)?;
         state.set_partitions(handles);
+        #[cfg(feature = "tracing")]
+        tracing::info!(job = %name, partitions = self.plan.partitions.len(), "job started");
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
         let facts = job::Facts { name, started, cores, warnings: self.plan.warnings.clone() };
         Ok(Job::new(state, system, registry, job::Ends { inputs, dead_letters }, facts))
