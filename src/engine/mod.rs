@@ -7,7 +7,7 @@ mod state;
 
 use std::sync::Arc;
 
-use crate::config::{Config, Cores, Metrics};
+use crate::config::{Config, Cores, Idle, Metrics};
 use crate::dataflow::Pipeline;
 use crate::engine::build::{Built, build};
 use crate::engine::state::JobState;
@@ -122,7 +122,7 @@ impl Engine {
                     make: Box::new(make),
                     sleeper,
                     wake,
-                    ladder: Ladder::new(self.config.idle(), self.config.spin_us()),
+                    ladder: Ladder::new(self.idle(), self.config.spin_us()),
                     core: self.plan.partitions[index].core,
                     on_exit: JobState::on_exit(&state),
                 }
@@ -135,6 +135,12 @@ impl Engine {
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
         let facts = job::Facts { name, started, cores, warnings: self.plan.warnings.clone() };
         Ok(Job::new(state, system, registry, job::Ends { inputs, dead_letters }, facts))
+    }
+
+    /// How partitions idle: where they share cores, whoever has nothing to do must let go of its
+    /// core, whatever was asked for (the plan warns about it).
+    fn idle(&self) -> Idle {
+        if self.plan.overcommitted { Idle::Park } else { self.config.idle() }
     }
 
     /// What the engine knows about the machine.
