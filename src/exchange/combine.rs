@@ -2,10 +2,10 @@
 //! travel.
 //!
 //! A combiner is a small two-way associative table, so it is bounded and streams: a record whose
-//! two slots hold other keys sends one of their partials on and takes its slot. It pays where few keys make
-//! many records and costs where they do not, so in [`Mode::Auto`] it measures its own ratio of
-//! partials sent to records taken and switches itself off and on, with hysteresis. The result is
-//! the same either way, because the aggregate's `merge` is associative and commutative.
+//! two slots hold other keys sends one of their partials on and takes its slot. It pays where few
+//! keys make many records and costs where they do not, so in [`Mode::Auto`] it measures its own
+//! ratio of partials sent to records taken and switches itself off and on, with hysteresis. The
+//! result is the same either way, because the aggregate's `merge` is associative and commutative.
 
 use std::num::NonZeroU64;
 
