@@ -15,9 +15,6 @@ pub trait Input<T, P>: Send {
     /// What a source reports. It fails the job.
     fn next(&mut self, now: Nanos, batch: &mut Batch<T, P>) -> Result<Polled>;
 
-    /// Whether more waits than fits: the producer is held up by this task.
-    fn is_full(&self) -> bool;
-
     /// Index, among the task's inputs, of the edge that the batch in hand came over; `None` at a
     /// source.
     fn edge_in_hand(&self) -> Option<usize>;
@@ -33,10 +30,6 @@ impl<T: Send, P: Send> Input<T, P> for Gate<T, P> {
             Arrival::Nothing => Polled::Pending,
             Arrival::Ended => Polled::Done,
         })
-    }
-
-    fn is_full(&self) -> bool {
-        Gate::is_full(self)
     }
 
     fn edge_in_hand(&self) -> Option<usize> {
@@ -75,10 +68,6 @@ impl<S: Source> Input<S::Item, Never> for SourceInput<S> {
             return Ok(Polled::Ready);
         }
         Ok(polled)
-    }
-
-    fn is_full(&self) -> bool {
-        false
     }
 
     fn edge_in_hand(&self) -> Option<usize> {

@@ -66,11 +66,6 @@ impl<T, P> Gate<T, P> {
         if self.live == 0 { Arrival::Ended } else { Arrival::Nothing }
     }
 
-    /// Whether some lane has all its data slots taken.
-    pub fn is_full(&self) -> bool {
-        self.lanes.iter().flatten().any(LaneReceiver::is_full)
-    }
-
     fn end(&mut self, index: usize, batch: &mut Batch<T, P>) {
         if self.in_hand == Some(index) {
             self.send_home(std::mem::take(batch));

@@ -129,11 +129,6 @@ impl<T, P> LaneReceiver<T, P> {
         self.shared.messages.is_empty()
     }
 
-    /// Whether all data slots are taken: the producer is, or soon will be, held up.
-    pub fn is_full(&self) -> bool {
-        self.shared.messages.len() >= self.capacity
-    }
-
     /// Sends an emptied buffer home. If home is full of them, it is freed.
     pub fn give_back(&mut self, mut batch: Batch<T, P>) {
         batch.clear();

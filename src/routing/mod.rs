@@ -1,7 +1,7 @@
 //! Who gets a record: partitioners say where it belongs, the routing table who owns that now.
 //!
 //! A *keyed* partitioner gives every key a **key group**, 0..4096, and never a partition. The
-//! group stands in the top 12 bits of the hash that is carried with the record, so that the table,
+//! group stands in the top 12 bits of the hash that goes with the record's key, so that the table,
 //! moves and state read one word and do not ask which partitioner made it. An unkeyed
 //! partitioner gives a partition and cannot feed keyed state.
 //!
@@ -60,8 +60,8 @@ pub trait KeyedPartitioner<K>: Clone + Send + 'static {
     /// The name shown in `explain` and reports.
     fn name(&self) -> String;
 
-    /// The hash that is carried with a record of `key`: never 0, equal for equal keys, its top 12
-    /// bits are the key group. [`with_group`] makes one.
+    /// The hash that goes with `key`, at its feeders and its owner: never 0, equal for equal keys,
+    /// its top 12 bits are the key group. [`with_group`] makes one.
     fn hash(&self, key: &K) -> u64;
 
     /// Checks the partitioner before any thread starts.

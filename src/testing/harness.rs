@@ -36,7 +36,6 @@ pub enum Room {
 /// ```
 pub struct Harness<C: Chain> {
     chain: C,
-    /// The carried hash of a record's key, where the chain is keyed.
     batch: Batch<C::In, C::Partial>,
     slot: Slot<C::Out>,
     fruitless_mores: u32,
