@@ -1,8 +1,10 @@
-//! Monotonic time, and the one place that reads a clock.
+//! Monotonic time and the one place that reads a clock; event time.
 
 mod clock;
+mod timestamp;
 
 pub use clock::{Clock, ManualClock, MonotonicClock};
+pub use timestamp::{Timestamp, millis};
 
 /// Monotonic time in nanoseconds since an origin that the process chose. Only differences mean
 /// something.
