@@ -97,6 +97,11 @@ impl<T, P> LaneSender<T, P> {
         self.shared.messages.is_empty()
     }
 
+    /// Whether it leads to another partition.
+    pub fn crosses(&self) -> bool {
+        self.consumer.is_some()
+    }
+
     /// An emptied buffer that came home, if there is one.
     pub fn take_spare(&mut self) -> Option<Batch<T, P>> {
         self.shared.spares.pop()

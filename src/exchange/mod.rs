@@ -9,6 +9,7 @@ mod matrix;
 mod outbox;
 #[cfg(millstream_loom)]
 mod park_model;
+mod pool;
 #[cfg(millstream_loom)]
 mod ring_model;
 pub mod wake;

@@ -7,6 +7,7 @@
 
 use crate::exchange::lane::LaneSender;
 use crate::exchange::matrix::EdgeConfig;
+use crate::exchange::pool::Pool;
 use crate::record::{Batch, Never};
 use crate::time::Nanos;
 
@@ -15,6 +16,8 @@ pub struct Outbox<T, P = Never> {
     /// `open[i]` is the batch that gathers records for `lanes[i]`.
     open: Vec<Batch<T, P>>,
     lanes: Vec<LaneSender<T, P>>,
+    /// Buffers for lanes that cross.
+    pool: Pool<T, P>,
     batch_records: usize,
     linger: Nanos,
     /// The intake stamp of the records that are being worked off.
@@ -24,6 +27,8 @@ pub struct Outbox<T, P = Never> {
     opened: Vec<Nanos>,
     /// The target that had no room when it was last asked for.
     refused: Option<usize>,
+    /// Some target had no room since a buffer was last taken.
+    has_waited: bool,
     /// When the first batch that waits has to go.
     wake_at: Option<Nanos>,
     /// Lanes that still owe their `End`.
@@ -36,13 +41,16 @@ impl<T, P> Outbox<T, P> {
     /// An outbox over `lanes`, where `lanes[i]` leads to target `i`.
     pub fn new(lanes: Vec<LaneSender<T, P>>, config: &EdgeConfig) -> Self {
         let targets = lanes.len();
+        let batch_records = config.batch_records_for::<T>();
         Outbox {
             open: (0..targets).map(|_| Batch::new()).collect(),
             unfinished: targets,
             lanes,
+            pool: Pool::new(batch_records),
             refused: None,
+            has_waited: false,
             wake_at: None,
-            batch_records: config.batch_records_for::<T>(),
+            batch_records,
             linger: config.linger,
             intake: 0,
             now: 0,
@@ -71,6 +79,7 @@ impl<T, P> Outbox<T, P> {
     pub fn make_room(&mut self, target: usize) -> bool {
         if self.is_full(target) && !self.flush(target) {
             self.refused = Some(target);
+            self.has_waited = true;
             return false;
         }
         let records = &mut self.open[target].records;
@@ -217,8 +226,26 @@ impl<T, P> Outbox<T, P> {
         self.records += count;
         self.batches += 1;
         self.opened[target] = 0;
-        self.open[target] = lane.take_spare().unwrap_or_default();
+        self.open[target] = self.next_buffer(target);
         true
+    }
+
+    /// An empty buffer for what goes to `target`.
+    fn next_buffer(&mut self, target: usize) -> Batch<T, P> {
+        let lane = &mut self.lanes[target];
+        if !lane.crosses() {
+            return lane.take_spare().unwrap_or_default();
+        }
+        while let Some(buffer) = lane.take_spare() {
+            self.pool.put(buffer);
+        }
+        // An outbox that waits for its consumers gains nothing from a longer round, and should
+        // not take more memory the longer it waits.
+        let buffer = match std::mem::take(&mut self.has_waited) {
+            true => self.pool.take_any(),
+            false => self.pool.take_cold(),
+        };
+        buffer.unwrap_or_default()
     }
 }
 
