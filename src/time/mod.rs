@@ -2,6 +2,7 @@
 
 mod clock;
 mod timestamp;
+pub mod watermark;
 
 pub use clock::{Clock, ManualClock, MonotonicClock};
 pub use timestamp::{Timestamp, millis};
