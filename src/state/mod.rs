@@ -8,10 +8,12 @@ mod segment;
 mod table;
 #[cfg(test)]
 mod table_test;
+mod timer;
 
 pub use cursor::Cursor;
 pub use group::Group;
 pub use table::KeyedStore;
+pub use timer::{KeyTimers, TimerQueue};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
