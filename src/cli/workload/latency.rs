@@ -110,8 +110,7 @@ impl Sink for LatenessSink {
 pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
     let dump = Target::open(bench.options.dump.as_deref())?;
     let input = bench.input()?;
-    let cores: Vec<Option<usize>> =
-        bench.engine.plan().partitions.iter().map(|placed| placed.core).collect();
+    let cores = bench.cores();
     let mut hiccups = Histogram::new();
     let mut probe = || {
         if bench.options.baseline == Baseline::On {

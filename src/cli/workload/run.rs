@@ -86,6 +86,11 @@ impl Bench<'_> {
         self.engine.plan().partitions.len()
     }
 
+    /// The core of each partition; `None` where it is not pinned.
+    pub(crate) fn cores(&self) -> Vec<Option<usize>> {
+        self.engine.plan().partitions.iter().map(|placed| placed.core).collect()
+    }
+
     /// Calls `once` as often as `--repeat` says, until the user has had enough.
     pub(crate) fn repeat(&self, mut once: impl FnMut() -> Result<Run>) -> Result<Vec<Run>> {
         let mut runs = vec![once()?];
