@@ -1,7 +1,8 @@
 //! Which operator, and which key, a panic came from, at no cost for records that cause none.
 //!
 //! Each stage arms a guard around its call and disarms it by forgetting it, so the guard's drop
-//! runs only while a panic unwinds. The innermost guard drops first and names the culprit.
+//! runs only while a panic unwinds. The innermost guard drops first and names the culprit. The drops
+//! are inlined, so that a guard's address goes nowhere: else each would be stored for each record.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -24,6 +25,8 @@ pub fn take_culprit() -> Option<Culprit> {
     CULPRIT.with(|culprit| culprit.borrow_mut().take())
 }
 
+#[cold]
+#[inline(never)]
 fn accuse(operator: &'static str, key: Option<&dyn Debug>) {
     CULPRIT.with(|culprit| {
         let mut culprit = culprit.borrow_mut();
@@ -38,7 +41,7 @@ fn accuse(operator: &'static str, key: Option<&dyn Debug>) {
 pub(crate) fn watched<R>(operator: &'static str, call: impl FnOnce() -> R) -> R {
     struct Guard(&'static str);
     impl Drop for Guard {
-        #[cold]
+        #[inline(always)]
         fn drop(&mut self) {
             accuse(self.0, None);
         }
@@ -58,7 +61,7 @@ pub(crate) fn watched_key<K: Debug, R>(
 ) -> R {
     struct Guard<'a, K: Debug>(&'static str, &'a K);
     impl<K: Debug> Drop for Guard<'_, K> {
-        #[cold]
+        #[inline(always)]
         fn drop(&mut self) {
             accuse(self.0, Some(self.1));
         }
