@@ -1,6 +1,8 @@
 //! Where a chain's records go: the end of a task that is not keyed.
 
-use crate::dataflow::chain::feed;
+use std::vec::Drain;
+
+use crate::dataflow::chain::{feed, stow};
 use crate::dataflow::{Emit, Meta, Sink, StepContext};
 use crate::error::Result;
 use crate::exchange::Outbox;
@@ -199,7 +201,7 @@ impl<T: Send> Route<T> for Forward {
 }
 
 /// Moves `records` into `outbox`, each to the target that `target_of` names, until one has no
-/// room. `target_of` is asked once per record.
+/// room. `target_of` is asked once per record, and again for one that had no room.
 #[inline(always)]
 fn scatter_to<T>(
     records: &mut Vec<T>,
@@ -207,21 +209,41 @@ fn scatter_to<T>(
     outbox: &mut Outbox<T>,
     mut target_of: impl FnMut(&T) -> usize,
 ) {
-    let mut refused = None;
-    feed(records, spare, |record| {
-        let target = target_of(&record);
-        match outbox.push(target, record) {
-            Ok(()) => true,
-            Err(record) => {
-                refused = Some(record);
-                false
-            }
+    let capacity = records.capacity();
+    let mut drain = records.drain(..);
+    while let Some(target) = scatter_run(&mut drain, outbox.open(), &mut target_of) {
+        if !outbox.make_room(target) {
+            break;
         }
-    });
-    if let Some(record) = refused {
-        // Once each time a lane fills up.
-        records.insert(0, record);
+        outbox.open()[target].records.extend(drain.next());
     }
+    if stow(drain, capacity, spare) {
+        std::mem::swap(records, spare);
+    }
+}
+
+/// Moves records into their targets' open batches until one has no room; returns that target,
+/// whose record stays.
+///
+/// The batches are a parameter, so that the loop finds them in a register: behind the outbox they
+/// would be looked up for every record, since the compiler cannot know that a push does not change
+/// them.
+#[inline(always)]
+fn scatter_run<T>(
+    drain: &mut Drain<'_, T>,
+    open: &mut [Batch<T>],
+    mut target_of: impl FnMut(&T) -> usize,
+) -> Option<usize> {
+    while let Some(next) = drain.as_slice().first() {
+        let target = target_of(next);
+        let batch = &mut open[target].records;
+        // A vector of records without size is never full; the outbox counts those.
+        if batch.len() == batch.capacity() || size_of::<T>() == 0 {
+            return Some(target);
+        }
+        batch.push(drain.next()?);
+    }
+    None
 }
 
 /// Copies every record to all lanes: a broadcast, or a fork.
