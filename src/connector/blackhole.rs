@@ -63,8 +63,17 @@ pub struct BlackholeSink<T> {
 impl<T: Send + 'static> Sink for BlackholeSink<T> {
     type Item = T;
 
+    #[inline(always)]
+    fn try_take(&mut self, _record: T) -> std::result::Result<(), T> {
+        Ok(())
+    }
+
+    fn count_taken(&mut self, records: u64) {
+        self.count.0.fetch_add(records, Ordering::Relaxed);
+    }
+
     fn write(&mut self, batch: &mut Batch<T>, _now: Nanos) -> Result<()> {
-        self.count.0.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
+        self.count_taken(batch.records.len() as u64);
         batch.records.clear();
         Ok(())
     }
@@ -81,8 +90,10 @@ mod tests {
         let count = connector.count();
         for partition in 0..2 {
             let mut sink = connector.open(&test_context(partition, 2)).unwrap();
+            assert_eq!(sink.try_take(1), Ok(()));
+            sink.count_taken(1);
             let mut batch = Batch::new();
-            batch.records.extend([1, 2, 3]);
+            batch.records.extend([2, 3]);
             sink.write(&mut batch, 0).unwrap();
             assert!(batch.is_empty());
             assert!(sink.finish(0).unwrap());

@@ -47,6 +47,12 @@ where
 {
     type Item = T;
 
+    #[inline(always)]
+    fn try_take(&mut self, record: T) -> std::result::Result<(), T> {
+        (self.action)(record);
+        Ok(())
+    }
+
     fn write(&mut self, batch: &mut Batch<T>, _now: Nanos) -> Result<()> {
         batch.records.drain(..).for_each(&mut self.action);
         Ok(())
@@ -68,8 +74,9 @@ mod tests {
         });
         for partition in 0..2 {
             let mut sink = connector.open(&test_context(partition, 2)).unwrap();
+            assert_eq!(sink.try_take(7), Ok(()));
             let mut batch = Batch::new();
-            batch.records.extend([7, 8]);
+            batch.push(8);
             sink.write(&mut batch, 0).unwrap();
             assert!(batch.is_empty());
         }

@@ -14,20 +14,21 @@ thread_local! {
 /// Who panicked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Culprit {
-    /// The operator's `NAME`.
-    pub operator: &'static str,
+    /// The operator's `NAME`; `None` is the sink behind the operators.
+    pub operator: Option<&'static str>,
     /// The key in hand, as `Debug` prints it, where there is one.
     pub key: Option<String>,
 }
 
-/// The culprit of the panic that was just caught on this thread, if it was in an operator.
+/// The culprit of the panic that was just caught on this thread, if it was in an operator or in a
+/// sink that they feed.
 pub fn take_culprit() -> Option<Culprit> {
     CULPRIT.with(|culprit| culprit.borrow_mut().take())
 }
 
 #[cold]
 #[inline(never)]
-fn accuse(operator: &'static str, key: Option<&dyn Debug>) {
+fn accuse(operator: Option<&'static str>, key: Option<&dyn Debug>) {
     CULPRIT.with(|culprit| {
         let mut culprit = culprit.borrow_mut();
         if culprit.is_none() {
@@ -39,7 +40,18 @@ fn accuse(operator: &'static str, key: Option<&dyn Debug>) {
 /// Runs `call`; if it panics, `operator` is named.
 #[inline(always)]
 pub(crate) fn watched<R>(operator: &'static str, call: impl FnOnce() -> R) -> R {
-    struct Guard(&'static str);
+    watch(Some(operator), call)
+}
+
+/// Runs `call` of a sink; if it panics, no operator is named, though some are under way.
+#[inline(always)]
+pub(crate) fn watched_sink<R>(call: impl FnOnce() -> R) -> R {
+    watch(None, call)
+}
+
+#[inline(always)]
+fn watch<R>(operator: Option<&'static str>, call: impl FnOnce() -> R) -> R {
+    struct Guard(Option<&'static str>);
     impl Drop for Guard {
         #[inline(always)]
         fn drop(&mut self) {
@@ -63,7 +75,7 @@ pub(crate) fn watched_key<K: Debug, R>(
     impl<K: Debug> Drop for Guard<'_, K> {
         #[inline(always)]
         fn drop(&mut self) {
-            accuse(self.0, Some(self.1));
+            accuse(Some(self.0), Some(self.1));
         }
     }
     let guard = Guard(operator, key);
@@ -84,8 +96,15 @@ mod tests {
         }));
         assert!(outcome.is_err());
         let culprit = take_culprit().expect("a guard saw it");
-        assert_eq!(culprit, Culprit { operator: "inner", key: Some("7".to_owned()) });
+        assert_eq!(culprit, Culprit { operator: Some("inner"), key: Some("7".to_owned()) });
         assert_eq!(take_culprit(), None);
+    }
+
+    #[test]
+    fn sink_within_operators_is_not_taken_for_one() {
+        let outcome = catch_unwind(|| watched("map", || watched_sink(|| panic!("planted"))));
+        assert!(outcome.is_err());
+        assert_eq!(take_culprit(), Some(Culprit { operator: None, key: None }));
     }
 
     #[test]

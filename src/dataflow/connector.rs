@@ -79,6 +79,26 @@ pub trait Sink: Send {
     /// What it takes.
     type Item: Send + 'static;
 
+    /// Takes `record` as the last operator emits it, or gives it back to get it in a batch, which
+    /// is what a sink does that does not say otherwise. A sink does the same with all its records.
+    ///
+    /// Called once per record, within the loop of the chain; worth its while where taking a record
+    /// costs less than storing it. Records that come from no operator are a batch already and go
+    /// to [`write`](Self::write), so a sink does the same with a record either way.
+    ///
+    /// # Errors
+    /// The record.
+    #[inline(always)]
+    fn try_take(&mut self, record: Self::Item) -> std::result::Result<(), Self::Item> {
+        Err(record)
+    }
+
+    /// Says how many records [`try_take`](Self::try_take) took since the last call. Called once a
+    /// batch, so that a sink need not count each of them.
+    fn count_taken(&mut self, records: u64) {
+        let _ = records;
+    }
+
     /// Takes records from the front of `batch`, in order, and leaves those it has no room for.
     /// What it leaves is offered again later, which is how a slow sink slows its sources.
     ///

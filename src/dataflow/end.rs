@@ -2,6 +2,7 @@
 
 use std::vec::Drain;
 
+use crate::dataflow::blame::watched_sink;
 use crate::dataflow::chain::{feed, stow};
 use crate::dataflow::{Emit, Meta, Sink, StepContext};
 use crate::error::Result;
@@ -367,10 +368,13 @@ const STAGED_MAX: usize = 2_048;
 /// that makes one record of each is never cut short.
 const SINK_BATCH: usize = 2_048;
 
-/// Hands a chain's records to a sink, a batch at a time.
+/// Hands a chain's records to a sink: each as it comes if the sink takes it so, else a batch at a
+/// time.
 pub(super) struct SinkEnd<S: Sink> {
     sink: S,
     gathered: Batch<S::Item, Never>,
+    /// Records that the sink took as they came and has not been told the number of.
+    taken: u64,
     finished: bool,
     records: u64,
     batches: u64,
@@ -379,17 +383,20 @@ pub(super) struct SinkEnd<S: Sink> {
 impl<S: Sink> SinkEnd<S> {
     /// Writes to `sink`.
     pub(super) fn new(sink: S) -> Self {
-        SinkEnd { sink, gathered: Batch::new(), finished: false, records: 0, batches: 0 }
+        SinkEnd { sink, gathered: Batch::new(), taken: 0, finished: false, records: 0, batches: 0 }
     }
 
     fn write(&mut self, step: &mut StepContext<'_>) -> Result<()> {
         let before = self.gathered.len();
-        if before == 0 {
-            return Ok(());
+        let mut written = std::mem::take(&mut self.taken);
+        if written > 0 {
+            self.sink.count_taken(written);
         }
         let intake = self.gathered.intake;
-        self.sink.write(&mut self.gathered, step.now)?;
-        let written = (before - self.gathered.len()) as u64;
+        if before > 0 {
+            self.sink.write(&mut self.gathered, step.now)?;
+            written += (before - self.gathered.len()) as u64;
+        }
         if written > 0 {
             self.records += written;
             self.batches += 1;
@@ -401,12 +408,24 @@ impl<S: Sink> SinkEnd<S> {
 }
 
 impl<S: Sink> Emit<S::Item> for SinkEnd<S> {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, record: S::Item, _: Meta) {
-        self.gathered.push(record);
+        match watched_sink(|| self.sink.try_take(record)) {
+            Ok(()) => self.taken += 1,
+            Err(record) => self.gathered.push(record),
+        }
     }
 
-    #[inline]
+    fn push_all(&mut self, records: &mut Vec<S::Item>, _: &mut Vec<S::Item>) {
+        // No operator stands before the sink, so a batch is a batch already.
+        if self.gathered.is_empty() {
+            std::mem::swap(records, &mut self.gathered.records);
+        } else {
+            self.gathered.records.append(records);
+        }
+    }
+
+    #[inline(always)]
     fn is_open(&self) -> bool {
         self.gathered.records.len() < SINK_BATCH
     }

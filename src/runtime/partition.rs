@@ -158,11 +158,10 @@ fn of_task(task: &str, error: Error) -> Error {
 }
 
 fn panicked(task: &str, panic: &(dyn std::any::Any + Send)) -> Error {
-    let place = match take_culprit() {
-        Some(culprit) => match culprit.key {
-            Some(key) => format!("operator `{}` panicked at key {key}", culprit.operator),
-            None => format!("operator `{}` panicked", culprit.operator),
-        },
+    let culprit = take_culprit().and_then(|culprit| Some((culprit.operator?, culprit.key)));
+    let place = match culprit {
+        Some((operator, Some(key))) => format!("operator `{operator}` panicked at key {key}"),
+        Some((operator, None)) => format!("operator `{operator}` panicked"),
         None => format!("task `{task}` panicked"),
     };
     Error::new(ErrorKind::JobFailed, format!("{place}: {}", said(panic)))

@@ -171,6 +171,15 @@ fn sink_closure_fails_the_job_with_its_task() {
 }
 
 #[test]
+fn sink_closure_is_not_blamed_on_the_operator_before_it() {
+    let pipeline = Pipeline::new("sink");
+    let stream = pipeline.source(iterator(0u64..)).map(|number| number + 1);
+    stream.named("writer").sink(for_each(|number| assert!(number != 9_000, "planted")));
+    let error = engine(2).run(pipeline).expect_err("it panics");
+    assert_eq!(error.to_string(), "task `writer` panicked: planted");
+}
+
+#[test]
 fn iterator_fails_the_job_with_its_task() {
     let pipeline = Pipeline::new("source");
     let numbers = (0u64..).inspect(|number| assert!(*number != 9_000, "planted"));

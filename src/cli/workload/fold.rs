@@ -88,6 +88,16 @@ where
 {
     type Item = T;
 
+    #[inline(always)]
+    fn try_take(&mut self, record: T) -> std::result::Result<(), T> {
+        self.checksum = self.checksum.wrapping_add((self.digest)(&record));
+        Ok(())
+    }
+
+    fn count_taken(&mut self, records: u64) {
+        self.count += records;
+    }
+
     #[inline]
     fn write(&mut self, batch: &mut Batch<T>, _: Nanos) -> Result<()> {
         self.count += batch.records.len() as u64;
@@ -117,8 +127,10 @@ mod tests {
         for partition in 0..2 {
             let context = TaskContext::new(partition, 2, wake_pair().1);
             let mut sink = connector.open(&context).expect("opens");
+            assert_eq!(sink.try_take(u64::MAX), Ok(()));
+            sink.count_taken(1);
             let mut batch = Batch::new();
-            batch.records.extend([u64::MAX, 3]);
+            batch.push(3);
             sink.write(&mut batch, 0).expect("takes all");
             assert!(batch.is_empty() && sink.finish(0).expect("finishes"));
         }
