@@ -3,7 +3,9 @@
 use std::vec::Drain;
 
 use crate::dataflow::blame::watched;
-use crate::dataflow::{Collector, Emit, Flow, Meta, Operator, Signal, TaskContext};
+use crate::dataflow::{
+    Collector, Emit, Flow, Meta, Operator, Passed, Signal, TaskContext, TimeDomain, Untimed,
+};
 use crate::record::{Batch, Never};
 
 /// A chain of operators from one input to one end. Its type spells its stages, so the compiler
@@ -15,6 +17,8 @@ pub trait Chain: Clone + Send + 'static {
     type Partial: Send + 'static;
     /// Records that leave.
     type Out: Send + 'static;
+    /// Whether they have an event time.
+    type Time: TimeDomain;
 
     /// Prepares this partition's clone. Called once, before anything else.
     fn open(&mut self, context: &TaskContext);
@@ -27,54 +31,62 @@ pub trait Chain: Clone + Send + 'static {
     );
 
     /// Passes a signal through the stages in turn: what one emits goes before the next one sees
-    /// the signal.
-    fn signal<E: Emit<Self::Out>>(&mut self, signal: Signal, out: &mut E) -> Flow;
+    /// the signal. Says what leaves the chain, which for event time may be something else than
+    /// what entered.
+    fn signal<E: Emit<Self::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed;
 
     /// Earliest monotonic time at which a stage wants a [`Signal::Clock`], if any does.
     fn wake_at(&self) -> Option<crate::time::Nanos>;
+
+    /// Whether a stage makes event time, so that a [`Signal::Clock`] after each step is worth its
+    /// while: what leaves the chain in its place may be a watermark.
+    fn makes_time(&self) -> bool {
+        false
+    }
 
     /// Appends the names of its operators, in order.
     fn describe(&self, names: &mut Vec<&'static str>);
 }
 
 /// The empty chain: what enters leaves.
-pub struct Identity<T> {
-    spare: Vec<T>,
+pub struct Identity<T: Send + 'static, D: TimeDomain = Untimed> {
+    spare: Vec<D::Row<T>>,
 }
 
-impl<T> Identity<T> {
+impl<T: Send + 'static, D: TimeDomain> Identity<T, D> {
     /// The empty chain.
     pub fn new() -> Self {
         Identity { spare: Vec::new() }
     }
 }
 
-impl<T> Default for Identity<T> {
+impl<T: Send + 'static, D: TimeDomain> Default for Identity<T, D> {
     fn default() -> Self {
         Identity::new()
     }
 }
 
-impl<T> Clone for Identity<T> {
+impl<T: Send + 'static, D: TimeDomain> Clone for Identity<T, D> {
     fn clone(&self) -> Self {
         Identity::new()
     }
 }
 
-impl<T: Send + 'static> Chain for Identity<T> {
-    type In = T;
+impl<T: Send + 'static, D: TimeDomain> Chain for Identity<T, D> {
+    type In = D::Row<T>;
     type Partial = Never;
     type Out = T;
+    type Time = D;
 
     fn open(&mut self, _: &TaskContext) {}
 
     #[inline]
-    fn push_batch<E: Emit<T>>(&mut self, batch: &mut Batch<T, Never>, out: &mut E) {
-        out.push_all(&mut batch.records, &mut self.spare);
+    fn push_batch<E: Emit<T>>(&mut self, batch: &mut Batch<D::Row<T>, Never>, out: &mut E) {
+        D::pass(&mut batch.records, &mut self.spare, out);
     }
 
-    fn signal<E: Emit<T>>(&mut self, _: Signal, _: &mut E) -> Flow {
-        Flow::Done
+    fn signal<E: Emit<T>>(&mut self, signal: Signal, _: &mut E) -> Passed {
+        Passed::Done(Some(signal))
     }
 
     fn wake_at(&self) -> Option<crate::time::Nanos> {
@@ -118,14 +130,14 @@ pub(crate) fn stow<T>(drain: Drain<'_, T>, capacity: usize, spare: &mut Vec<T>) 
 pub struct Then<C, Op> {
     upstream: C,
     op: Op,
-    /// How far the current end signal has come.
-    upstream_ended: bool,
+    /// The signal that `op` has not dealt with yet; upstream has.
+    arrived: Option<Signal>,
 }
 
 impl<C, Op> Then<C, Op> {
     /// Puts `op` behind `upstream`.
     pub fn new(upstream: C, op: Op) -> Self {
-        Then { upstream, op, upstream_ended: false }
+        Then { upstream, op, arrived: None }
     }
 }
 
@@ -136,9 +148,25 @@ impl<C: Clone, Op: Clone> Clone for Then<C, Op> {
 }
 
 /// Pushes what upstream emits through one operator.
-struct Link<'a, Op, E> {
+pub(crate) struct Link<'a, Op, E> {
     op: &'a mut Op,
     next: &'a mut E,
+}
+
+impl<Op, E> Link<'_, Op, E> {
+    /// Tells the operator of `signal`.
+    fn tell<I>(&mut self, signal: Signal) -> Flow
+    where
+        Op: Operator<I>,
+        E: Emit<Op::Out>,
+    {
+        let (op, mut out) = (&mut *self.op, Collector::new(&mut *self.next, Meta::default()));
+        watched(Op::NAME, || match signal {
+            Signal::Watermark(watermark) => op.on_watermark(watermark, &mut out),
+            Signal::End => op.on_end(&mut out),
+            Signal::Clock(_) | Signal::Idle => Flow::Done,
+        })
+    }
 }
 
 impl<I, Op: Operator<I>, E: Emit<Op::Out>> Emit<I> for Link<'_, Op, E> {
@@ -158,6 +186,7 @@ impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
     type In = C::In;
     type Partial = C::Partial;
     type Out = Op::Out;
+    type Time = C::Time;
 
     fn open(&mut self, context: &TaskContext) {
         self.upstream.open(context);
@@ -169,16 +198,27 @@ impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
         self.upstream.push_batch(batch, &mut Link { op: &mut self.op, next: out });
     }
 
-    fn signal<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Flow {
-        if !self.upstream_ended {
-            let flow = self.upstream.signal(signal, &mut Link { op: &mut self.op, next: out });
-            if flow == Flow::More || signal != Signal::End {
-                return flow;
-            }
-            self.upstream_ended = true;
+    fn signal<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed {
+        let mut link = Link { op: &mut self.op, next: out };
+        let arrived = match self.arrived.take() {
+            Some(arrived) => arrived,
+            None => match self.upstream.signal(signal, &mut link) {
+                Passed::Done(Some(arrived)) => arrived,
+                other => return other,
+            },
+        };
+        if link.tell(arrived) == Flow::More {
+            self.arrived = Some(arrived);
+            return Passed::More;
         }
-        let op = &mut self.op;
-        watched(Op::NAME, || op.on_end(&mut Collector::new(out, Meta::default())))
+        Passed::Done(Some(match arrived {
+            Signal::Watermark(watermark) => Signal::Watermark(self.op.output_watermark(watermark)),
+            other => other,
+        }))
+    }
+
+    fn makes_time(&self) -> bool {
+        self.upstream.makes_time()
     }
 
     fn wake_at(&self) -> Option<crate::time::Nanos> {

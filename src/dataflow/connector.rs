@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use crate::error::Result;
 use crate::exchange::wake::Wake;
 use crate::record::Batch;
-use crate::time::Nanos;
+use crate::time::{Nanos, Timestamp};
 
 /// What a source has to say after a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +153,8 @@ pub struct TaskContext {
     pub dead_letters: Arc<AtomicU64>,
     /// Monotonic nanoseconds at the start of the job.
     pub now: Nanos,
+    /// The time of day at the start of the job; [`Timestamp::MAX`] where there is none.
+    pub wall_time: Timestamp,
     /// Records that an operator may make of one record.
     pub max_outputs_per_record: u64,
 }
@@ -167,6 +169,7 @@ impl TaskContext {
             waker,
             dead_letters: Arc::default(),
             now: 0,
+            wall_time: Timestamp::MAX,
             max_outputs_per_record: u64::MAX,
         }
     }

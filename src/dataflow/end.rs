@@ -1,16 +1,13 @@
 //! Where a chain's records go: the end of a task that is not keyed.
 
-use std::vec::Drain;
-
-use crate::dataflow::blame::watched_sink;
-use crate::dataflow::chain::{feed, stow};
-use crate::dataflow::{Emit, Meta, Sink, StepContext};
+use crate::dataflow::chain::feed;
+use crate::dataflow::{Emit, Meta, Route, StepContext, TimeDomain};
 use crate::error::Result;
 use crate::exchange::Outbox;
 use crate::metrics::Blocked;
-use crate::record::{Batch, Either, Never};
-use crate::routing::Partitioner;
-use crate::time::Nanos;
+use crate::record::Either;
+use crate::time::watermark::Progress;
+use crate::time::{Nanos, Timestamp};
 
 /// The end of a task. The loop calls it once a batch; records reach it through [`Emit`].
 pub trait End<T>: Emit<T> + Send {
@@ -22,6 +19,9 @@ pub trait End<T>: Emit<T> + Send {
     /// # Errors
     /// What a sink reports.
     fn end_slice(&mut self, step: &mut StepContext<'_>) -> Result<()>;
+
+    /// Takes note of what is true of event time once everything emitted so far is through.
+    fn tell(&mut self, progress: Progress);
 
     /// Tries to get rid of what waits for room; `true` if the end is open.
     ///
@@ -48,62 +48,33 @@ pub trait End<T>: Emit<T> + Send {
     fn blocked(&self) -> Blocked;
 }
 
-/// How records find their lanes in an outbox.
-pub trait Route<T>: Send {
-    /// What a record travels as on this edge.
-    type Item: Send;
-    /// What travels beside records on this edge.
-    type Partial: Send;
-
-    /// Another batch is about to be worked off.
-    fn begin_slice(&mut self) {}
-
-    /// Moves `records` from the front into the outbox, or keeps them to be folded with others,
-    /// until there is no room; the rest stays. `spare` is an empty buffer that may change places
-    /// with `records`. The hottest loop of an exchange: called once a batch.
-    fn scatter(
-        &mut self,
-        records: &mut Vec<T>,
-        spare: &mut Vec<T>,
-        outbox: &mut Outbox<Self::Item, Self::Partial>,
-    );
-
-    /// Puts everything it kept into the outbox; `false` if there was no room for all of it.
-    fn empty_into(&mut self, outbox: &mut Outbox<Self::Item, Self::Partial>) -> bool {
-        let _ = outbox;
-        true
-    }
-
-    /// Puts what it has kept long enough into the outbox.
-    fn settle(&mut self, outbox: &mut Outbox<Self::Item, Self::Partial>, now: Nanos) {
-        let _ = (outbox, now);
-    }
-
-    /// When [`settle`](Self::settle) has something to do at the latest.
-    fn wake_at(&self) -> Option<Nanos> {
-        None
-    }
-}
-
 /// The end of a task that feeds lanes: an outbox and the way to a lane.
 ///
 /// Records that operators emit are staged and scattered together, so that the scattering loop is
 /// one loop; a task without operators scatters its batch as it is. What the outbox has no room for
 /// stays staged, and while it does the task takes nothing in.
-pub(super) struct OutboxEnd<T, R: Route<T>> {
+pub(super) struct OutboxEnd<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> {
     outbox: Outbox<R::Item, R::Partial>,
     route: R,
-    staged: Vec<T>,
-    spare: Vec<T>,
+    staged: Vec<D::Row<T>>,
+    spare: Vec<D::Row<T>>,
+    told: Told,
     /// Lanes of each of its output edges.
     lanes_per_edge: usize,
 }
 
-impl<T, R: Route<T>> OutboxEnd<T, R> {
+impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
     /// Feeds the lanes of `outbox`, `edges` output edges of equally many lanes, as `route` says.
     pub(super) fn new(outbox: Outbox<R::Item, R::Partial>, route: R, edges: usize) -> Self {
         let lanes_per_edge = outbox.targets() / edges;
-        OutboxEnd { outbox, route, staged: Vec::new(), spare: Vec::new(), lanes_per_edge }
+        OutboxEnd {
+            outbox,
+            route,
+            staged: Vec::new(),
+            spare: Vec::new(),
+            told: Told::default(),
+            lanes_per_edge,
+        }
     }
 
     /// Scatters what is staged; `true` if nothing is left.
@@ -111,20 +82,30 @@ impl<T, R: Route<T>> OutboxEnd<T, R> {
         if !self.staged.is_empty() {
             self.route.scatter(&mut self.staged, &mut self.spare, &mut self.outbox);
         }
-        self.staged.is_empty()
+        if !self.staged.is_empty() {
+            return false;
+        }
+        self.told.pass_on(&mut self.outbox);
+        true
     }
 }
 
-impl<T: Send, R: Route<T>> Emit<T> for OutboxEnd<T, R> {
+impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> Emit<T> for OutboxEnd<T, D, R> {
     #[inline(always)]
-    fn push(&mut self, record: T, _: Meta) {
-        self.staged.push(record);
+    fn push(&mut self, record: T, meta: Meta) {
+        self.staged.push(D::row(record, meta));
     }
 
     fn push_all(&mut self, records: &mut Vec<T>, spare: &mut Vec<T>) {
+        let (Some(rows), Some(spare)) = (D::as_rows(records), D::as_rows(spare)) else {
+            return feed(records, spare, |record| {
+                self.push(record, Meta::default());
+                self.is_open()
+            });
+        };
         // In order behind what is staged already.
         if self.scatter() {
-            self.route.scatter(records, spare, &mut self.outbox);
+            self.route.scatter(rows, spare, &mut self.outbox);
         }
     }
 
@@ -134,7 +115,7 @@ impl<T: Send, R: Route<T>> Emit<T> for OutboxEnd<T, R> {
     }
 }
 
-impl<T: Send, R: Route<T>> End<T> for OutboxEnd<T, R> {
+impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd<T, D, R> {
     fn begin_slice(&mut self, intake: Nanos, now: Nanos) {
         self.route.begin_slice();
         self.outbox.begin_slice(intake, now);
@@ -144,6 +125,11 @@ impl<T: Send, R: Route<T>> End<T> for OutboxEnd<T, R> {
         self.scatter();
         self.outbox.end_slice();
         Ok(())
+    }
+
+    fn tell(&mut self, progress: Progress) {
+        self.told.note(progress);
+        self.scatter();
     }
 
     fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
@@ -176,138 +162,89 @@ impl<T: Send, R: Route<T>> End<T> for OutboxEnd<T, R> {
     }
 }
 
-/// Spreads records without keys as a partitioner says.
-pub(super) struct Spread<Q>(pub Q);
-
-impl<T: Send, Q: Partitioner<T>> Route<T> for Spread<Q> {
-    type Item = T;
-    type Partial = Never;
-
-    fn scatter(&mut self, records: &mut Vec<T>, spare: &mut Vec<T>, outbox: &mut Outbox<T>) {
-        let targets = outbox.targets();
-        scatter_to(records, spare, outbox, |record| self.0.partition(record, targets));
-    }
+/// What was said of event time and has not reached the outbox, since records before it have not.
+#[derive(Clone, Default)]
+struct Told {
+    watermark: Option<Timestamp>,
+    goes_idle: bool,
 }
 
-/// Moves every record to the only lane.
-pub(super) struct Forward;
-
-impl<T: Send> Route<T> for Forward {
-    type Item = T;
-    type Partial = Never;
-
-    fn scatter(&mut self, records: &mut Vec<T>, spare: &mut Vec<T>, outbox: &mut Outbox<T>) {
-        scatter_to(records, spare, outbox, |_| 0);
-    }
-}
-
-/// Moves `records` into `outbox`, each to the target that `target_of` names, until one has no
-/// room. `target_of` is asked once per record, and again for one that had no room.
-#[inline(always)]
-fn scatter_to<T>(
-    records: &mut Vec<T>,
-    spare: &mut Vec<T>,
-    outbox: &mut Outbox<T>,
-    mut target_of: impl FnMut(&T) -> usize,
-) {
-    let capacity = records.capacity();
-    let mut drain = records.drain(..);
-    while let Some(target) = scatter_run(&mut drain, outbox.open(), &mut target_of) {
-        if !outbox.make_room(target) {
-            break;
+impl Told {
+    fn note(&mut self, progress: Progress) {
+        self.goes_idle = progress == Progress::Idle;
+        if let Progress::Watermark(time) = progress {
+            self.watermark = Some(time);
         }
-        outbox.open()[target].records.extend(drain.next());
     }
-    if stow(drain, capacity, spare) {
-        std::mem::swap(records, spare);
-    }
-}
 
-/// Moves records into their targets' open batches until one has no room; returns that target,
-/// whose record stays.
-///
-/// The batches are a parameter, so that the loop finds them in a register: behind the outbox they
-/// would be looked up for every record, since the compiler cannot know that a push does not change
-/// them.
-#[inline(always)]
-fn scatter_run<T>(
-    drain: &mut Drain<'_, T>,
-    open: &mut [Batch<T>],
-    mut target_of: impl FnMut(&T) -> usize,
-) -> Option<usize> {
-    while let Some(next) = drain.as_slice().first() {
-        let target = target_of(next);
-        let batch = &mut open[target].records;
-        // A vector of records without size is never full; the outbox counts those.
-        if batch.len() == batch.capacity() || size_of::<T>() == 0 {
-            return Some(target);
+    fn pass_on<T, P>(&mut self, outbox: &mut Outbox<T, P>) {
+        if let Some(time) = self.watermark.take() {
+            outbox.tell(Progress::Watermark(time));
         }
-        batch.push(drain.next()?);
-    }
-    None
-}
-
-/// Copies every record to all lanes: a broadcast, or a fork.
-pub(super) struct Copies;
-
-impl<T: Clone + Send> Route<T> for Copies {
-    type Item = T;
-    type Partial = Never;
-
-    fn scatter(&mut self, records: &mut Vec<T>, _: &mut Vec<T>, outbox: &mut Outbox<T>) {
-        let mut copied = 0;
-        for record in records.iter() {
-            // All or none, so that a record that waits has been copied nowhere.
-            if !(0..outbox.targets()).all(|target| outbox.has_room(target)) {
-                break;
-            }
-            for batch in outbox.open() {
-                batch.records.push(record.clone());
-            }
-            copied += 1;
+        if std::mem::take(&mut self.goes_idle) {
+            outbox.tell(Progress::Idle);
         }
-        records.drain(..copied);
     }
 }
 
 /// Deals a chain's two outputs out to two edges.
-pub(super) struct EitherEnd<L, R> {
-    left: Outbox<L>,
-    right: Outbox<R>,
-    staged: Vec<Either<L, R>>,
-    spare: Vec<Either<L, R>>,
+pub(super) struct EitherEnd<L: Send + 'static, R: Send + 'static, D: TimeDomain> {
+    left: Outbox<D::Row<L>>,
+    right: Outbox<D::Row<R>>,
+    staged: Vec<D::Row<Either<L, R>>>,
+    spare: Vec<D::Row<Either<L, R>>>,
+    told: Told,
 }
 
-impl<L, R> EitherEnd<L, R> {
+impl<L: Send + 'static, R: Send + 'static, D: TimeDomain> EitherEnd<L, R, D> {
     /// `Left` records go to `left`, `Right` records to `right`; each has one target.
-    pub(super) fn new(left: Outbox<L>, right: Outbox<R>) -> Self {
-        EitherEnd { left, right, staged: Vec::new(), spare: Vec::new() }
+    pub(super) fn new(left: Outbox<D::Row<L>>, right: Outbox<D::Row<R>>) -> Self {
+        let told = Told::default();
+        EitherEnd { left, right, staged: Vec::new(), spare: Vec::new(), told }
     }
 
     /// Deals out what is staged; `true` if nothing is left.
     fn deal(&mut self) -> bool {
-        let EitherEnd { left, right, staged, spare } = self;
+        let EitherEnd { left, right, staged, spare, .. } = self;
         let mut refused = None;
-        feed(staged, spare, |record| {
-            refused = match record {
-                Either::Left(record) => left.push(0, record).err().map(Either::Left),
-                Either::Right(record) => right.push(0, record).err().map(Either::Right),
+        feed(staged, spare, |row| {
+            let meta = D::meta(&row);
+            let back = match D::into_record(row) {
+                Either::Left(record) => {
+                    let refused = left.push(0, D::row(record, meta)).err();
+                    refused.map(|row| Either::Left(D::into_record(row)))
+                }
+                Either::Right(record) => {
+                    let refused = right.push(0, D::row(record, meta)).err();
+                    refused.map(|row| Either::Right(D::into_record(row)))
+                }
             };
+            refused = back.map(|record| D::row(record, meta));
             refused.is_none()
         });
-        if let Some(record) = refused {
-            staged.insert(0, record);
+        if let Some(row) = refused {
+            staged.insert(0, row);
         }
         left.end_slice();
         right.end_slice();
-        staged.is_empty()
+        if !self.staged.is_empty() {
+            return false;
+        }
+        self.told.clone().pass_on(&mut self.left);
+        std::mem::take(&mut self.told).pass_on(&mut self.right);
+        true
     }
 }
 
-impl<L: Send, R: Send> Emit<Either<L, R>> for EitherEnd<L, R> {
+impl<L, R, D> Emit<Either<L, R>> for EitherEnd<L, R, D>
+where
+    L: Send + 'static,
+    R: Send + 'static,
+    D: TimeDomain,
+{
     #[inline]
-    fn push(&mut self, record: Either<L, R>, _: Meta) {
-        self.staged.push(record);
+    fn push(&mut self, record: Either<L, R>, meta: Meta) {
+        self.staged.push(D::row(record, meta));
     }
 
     #[inline]
@@ -316,7 +253,12 @@ impl<L: Send, R: Send> Emit<Either<L, R>> for EitherEnd<L, R> {
     }
 }
 
-impl<L: Send, R: Send> End<Either<L, R>> for EitherEnd<L, R> {
+impl<L, R, D> End<Either<L, R>> for EitherEnd<L, R, D>
+where
+    L: Send + 'static,
+    R: Send + 'static,
+    D: TimeDomain,
+{
     fn begin_slice(&mut self, intake: Nanos, now: Nanos) {
         self.left.begin_slice(intake, now);
         self.right.begin_slice(intake, now);
@@ -325,6 +267,11 @@ impl<L: Send, R: Send> End<Either<L, R>> for EitherEnd<L, R> {
     fn end_slice(&mut self, _: &mut StepContext<'_>) -> Result<()> {
         self.deal();
         Ok(())
+    }
+
+    fn tell(&mut self, progress: Progress) {
+        self.told.note(progress);
+        self.deal();
     }
 
     fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
@@ -363,111 +310,3 @@ impl<L: Send, R: Send> End<Either<L, R>> for EitherEnd<L, R> {
 /// automatic batch, so that a chain that makes one record of each is never cut short. What one
 /// record makes may go beyond it.
 const STAGED_MAX: usize = 2_048;
-
-/// Records gathered before a sink is called: twice the largest automatic batch, so that a chain
-/// that makes one record of each is never cut short.
-const SINK_BATCH: usize = 2_048;
-
-/// Hands a chain's records to a sink: each as it comes if the sink takes it so, else a batch at a
-/// time.
-pub(super) struct SinkEnd<S: Sink> {
-    sink: S,
-    gathered: Batch<S::Item, Never>,
-    /// Records that the sink took as they came and has not been told the number of.
-    taken: u64,
-    finished: bool,
-    records: u64,
-    batches: u64,
-}
-
-impl<S: Sink> SinkEnd<S> {
-    /// Writes to `sink`.
-    pub(super) fn new(sink: S) -> Self {
-        SinkEnd { sink, gathered: Batch::new(), taken: 0, finished: false, records: 0, batches: 0 }
-    }
-
-    fn write(&mut self, step: &mut StepContext<'_>) -> Result<()> {
-        let before = self.gathered.len();
-        let mut written = std::mem::take(&mut self.taken);
-        if written > 0 {
-            self.sink.count_taken(written);
-        }
-        let intake = self.gathered.intake;
-        if before > 0 {
-            self.sink.write(&mut self.gathered, step.now)?;
-            written += (before - self.gathered.len()) as u64;
-        }
-        if written > 0 {
-            self.records += written;
-            self.batches += 1;
-            step.now = step.clock.now();
-            step.metrics.latency(intake, step.now, written);
-        }
-        Ok(())
-    }
-}
-
-impl<S: Sink> Emit<S::Item> for SinkEnd<S> {
-    #[inline(always)]
-    fn push(&mut self, record: S::Item, _: Meta) {
-        match watched_sink(|| self.sink.try_take(record)) {
-            Ok(()) => self.taken += 1,
-            Err(record) => self.gathered.push(record),
-        }
-    }
-
-    fn push_all(&mut self, records: &mut Vec<S::Item>, _: &mut Vec<S::Item>) {
-        // No operator stands before the sink, so a batch is a batch already.
-        if self.gathered.is_empty() {
-            std::mem::swap(records, &mut self.gathered.records);
-        } else {
-            self.gathered.records.append(records);
-        }
-    }
-
-    #[inline(always)]
-    fn is_open(&self) -> bool {
-        self.gathered.records.len() < SINK_BATCH
-    }
-}
-
-impl<S: Sink> End<S::Item> for SinkEnd<S> {
-    fn begin_slice(&mut self, intake: Nanos, _: Nanos) {
-        if self.gathered.is_empty() {
-            self.gathered.intake = intake;
-        }
-    }
-
-    fn end_slice(&mut self, step: &mut StepContext<'_>) -> Result<()> {
-        self.write(step)
-    }
-
-    fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        self.write(step)?;
-        Ok(self.is_open())
-    }
-
-    fn settle(&mut self, _: Nanos) -> bool {
-        false
-    }
-
-    fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        self.write(step)?;
-        if self.gathered.is_empty() && !self.finished {
-            self.finished = self.sink.finish(step.now)?;
-        }
-        Ok(self.finished)
-    }
-
-    fn wake_at(&self) -> Option<Nanos> {
-        None
-    }
-
-    fn sent(&self) -> (u64, u64) {
-        (self.records, self.batches)
-    }
-
-    fn blocked(&self) -> Blocked {
-        Blocked::Outside
-    }
-}

@@ -5,15 +5,26 @@ use crate::error::Result;
 use crate::exchange::{Arrival, Gate};
 use crate::record::{Batch, Never};
 use crate::time::Nanos;
+use crate::time::watermark::Progress;
+
+/// What an input has for its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// A batch.
+    Batch,
+    /// Event time has come further.
+    Progress(Progress),
+    /// Nothing, and why.
+    Nothing(Polled),
+}
 
 /// The input of a task. Called once a batch, on the partition's thread; never blocks.
 pub trait Input<T, P>: Send {
-    /// Fills `batch`, which is empty. With nothing to give it stays empty and the answer says why;
-    /// [`Polled::Ready`] with an empty batch means "ask again next turn".
+    /// Fills `batch`, whose records have been worked off, or says why not.
     ///
     /// # Errors
     /// What a source reports. It fails the job.
-    fn next(&mut self, now: Nanos, batch: &mut Batch<T, P>) -> Result<Polled>;
+    fn next(&mut self, now: Nanos, batch: &mut Batch<T, P>) -> Result<Intake>;
 
     /// Index, among the task's inputs, of the edge that the batch in hand came over; `None` at a
     /// source.
@@ -24,11 +35,12 @@ pub trait Input<T, P>: Send {
 }
 
 impl<T: Send, P: Send> Input<T, P> for Gate<T, P> {
-    fn next(&mut self, _: Nanos, batch: &mut Batch<T, P>) -> Result<Polled> {
+    fn next(&mut self, _: Nanos, batch: &mut Batch<T, P>) -> Result<Intake> {
         Ok(match Gate::next(self, batch) {
-            Arrival::Batch => Polled::Ready,
-            Arrival::Nothing => Polled::Pending,
-            Arrival::Ended => Polled::Done,
+            Arrival::Batch => Intake::Batch,
+            Arrival::Progress(progress) => Intake::Progress(progress),
+            Arrival::Nothing => Intake::Nothing(Polled::Pending),
+            Arrival::Ended => Intake::Nothing(Polled::Done),
         })
     }
 
@@ -56,18 +68,18 @@ impl<S: Source> SourceInput<S> {
 }
 
 impl<S: Source> Input<S::Item, Never> for SourceInput<S> {
-    fn next(&mut self, now: Nanos, batch: &mut Batch<S::Item>) -> Result<Polled> {
+    fn next(&mut self, now: Nanos, batch: &mut Batch<S::Item>) -> Result<Intake> {
         if self.draining || self.ended {
-            return Ok(Polled::Done);
+            return Ok(Intake::Nothing(Polled::Done));
         }
         batch.intake = now;
         let polled = self.source.poll(self.max, now, batch)?;
-        if polled == Polled::Done && !batch.is_empty() {
-            // The last records are worked off first.
-            self.ended = true;
-            return Ok(Polled::Ready);
+        if batch.is_empty() {
+            return Ok(Intake::Nothing(polled));
         }
-        Ok(polled)
+        // The last records are worked off first.
+        self.ended = polled == Polled::Done;
+        Ok(Intake::Batch)
     }
 
     fn edge_in_hand(&self) -> Option<usize> {

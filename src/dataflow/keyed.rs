@@ -4,12 +4,12 @@ use std::vec::Drain;
 
 use crate::dataflow::blame::watched_key;
 use crate::dataflow::chain::{feed, stow};
-use crate::dataflow::{Chain, Emit, Flow, Meta, Signal, TaskContext};
+use crate::dataflow::{Chain, Emit, Flow, Meta, Passed, Signal, TaskContext, TimeDomain, Untimed};
 use crate::exchange::combine::Partial;
 use crate::record::{Batch, Key};
 use crate::routing::KeyedPartitioner;
 use crate::state::{Cursor, KeyedStore, Storable};
-use crate::time::Nanos;
+use crate::time::{Nanos, Timestamp};
 
 /// Partials whose state is asked for before the first of them is merged.
 const PREFETCH_AHEAD: usize = 64;
@@ -84,6 +84,7 @@ pub trait KeyedOperator<K, I>: Clone + Send + 'static {
 pub struct KeyContext<'a, K, E> {
     key: &'a K,
     hash: u64,
+    time: Timestamp,
     next: &'a mut E,
 }
 
@@ -100,18 +101,29 @@ impl<K, E> KeyContext<'_, K, E> {
         self.hash
     }
 
-    /// Sends `record` on.
+    /// Event time of the record in hand; [`Timestamp::MIN`] where there is none.
+    #[inline]
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// Sends `record` on, with the time of the record in hand.
     #[inline]
     pub fn emit<T>(&mut self, record: T)
     where
         E: Emit<T>,
     {
-        self.next.push(record, Meta { hash: self.hash });
+        self.next.push(record, Meta { time: self.time });
     }
 }
 
 /// Heads the chain of a keyed operator: holds the state of its keys on this partition.
-pub struct Keyed<T, K, F, Q, Op: KeyedOperator<K, T>> {
+pub struct Keyed<T, K, F, Q, Op, D = Untimed>
+where
+    T: Send + 'static,
+    Op: KeyedOperator<K, T>,
+    D: TimeDomain,
+{
     op: Op,
     key_of: F,
     partitioner: Q,
@@ -123,11 +135,17 @@ pub struct Keyed<T, K, F, Q, Op: KeyedOperator<K, T>> {
     tick_at: Option<Nanos>,
     /// Hashes and keys of the batch in hand, where its state is asked for early.
     keys: Vec<(u64, K)>,
-    spare: Vec<T>,
+    spare: Vec<D::Row<T>>,
     spare_partials: Vec<Partial<K, Op::Partial>>,
 }
 
-impl<T, K: Key, F, Q, Op: KeyedOperator<K, T>> Keyed<T, K, F, Q, Op> {
+impl<T, K, F, Q, Op, D> Keyed<T, K, F, Q, Op, D>
+where
+    T: Send + 'static,
+    K: Key,
+    Op: KeyedOperator<K, T>,
+    D: TimeDomain,
+{
     /// Runs `op` on records whose key is `key_of(record)` and is routed by `partitioner`.
     pub fn new(op: Op, key_of: F, partitioner: Q) -> Self {
         let changed = op.tick_interval().map(|_| KeyedStore::new());
@@ -155,7 +173,7 @@ impl<T, K: Key, F, Q, Op: KeyedOperator<K, T>> Keyed<T, K, F, Q, Op> {
             let (key, state) = self.store.entry(hash, key);
             let op = &mut self.op;
             watched_key(Op::NAME, key, || {
-                op.on_tick(state, &mut KeyContext { key, hash, next: out });
+                op.on_tick(state, &mut KeyContext { key, hash, time: Timestamp::MIN, next: out });
             });
         }
         Flow::More
@@ -169,38 +187,52 @@ impl<T, K: Key, F, Q, Op: KeyedOperator<K, T>> Keyed<T, K, F, Q, Op> {
             };
             let op = &mut self.op;
             watched_key(Op::NAME, key, || {
-                op.on_end(state, &mut KeyContext { key, hash, next: out });
+                op.on_end(state, &mut KeyContext { key, hash, time: Timestamp::MIN, next: out });
             });
         }
         Flow::More
     }
 }
 
-impl<T, K: Key, F: Clone, Q: Clone, Op: KeyedOperator<K, T>> Clone for Keyed<T, K, F, Q, Op> {
+impl<T, K, F, Q, Op, D> Clone for Keyed<T, K, F, Q, Op, D>
+where
+    T: Send + 'static,
+    K: Key,
+    F: Clone,
+    Q: Clone,
+    Op: KeyedOperator<K, T>,
+    D: TimeDomain,
+{
     /// A clone of the logic, without the state: state is never copied.
     fn clone(&self) -> Self {
         Keyed::new(self.op.clone(), self.key_of.clone(), self.partitioner.clone())
     }
 }
 
-impl<T, K, F, Q, Op> Chain for Keyed<T, K, F, Q, Op>
+impl<T, K, F, Q, Op, D> Chain for Keyed<T, K, F, Q, Op, D>
 where
     T: Send + 'static,
     K: Key,
     Q: KeyedPartitioner<K>,
     F: FnMut(&T) -> K + Clone + Send + 'static,
     Op: KeyedOperator<K, T>,
+    D: TimeDomain,
 {
-    type In = T;
+    type In = D::Row<T>;
     type Partial = Partial<K, Op::Partial>;
     type Out = Op::Out;
+    type Time = D;
 
     fn open(&mut self, context: &TaskContext) {
         self.tick_at = self.op.tick_interval().map(|interval| context.now.saturating_add(interval));
     }
 
     #[inline]
-    fn push_batch<E: Emit<Op::Out>>(&mut self, batch: &mut Batch<T, Self::Partial>, out: &mut E) {
+    fn push_batch<E: Emit<Op::Out>>(
+        &mut self,
+        batch: &mut Batch<D::Row<T>, Self::Partial>,
+        out: &mut E,
+    ) {
         if !batch.records.is_empty() {
             self.push_records(batch, out);
         }
@@ -209,13 +241,13 @@ where
         }
     }
 
-    fn signal<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Flow {
-        match signal {
+    fn signal<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed {
+        let flow = match signal {
             Signal::End => match self.tick(out) {
                 Flow::Done => self.end(out),
                 Flow::More => Flow::More,
             },
-            Signal::Clock(now) => {
+            Signal::Clock(now) if self.tick_at.is_some_and(|at| at <= now) => {
                 let flow = self.tick(out);
                 if flow == Flow::Done {
                     self.tick_at =
@@ -223,6 +255,11 @@ where
                 }
                 flow
             }
+            Signal::Clock(_) | Signal::Watermark(_) | Signal::Idle => Flow::Done,
+        };
+        match flow {
+            Flow::Done => Passed::Done(Some(signal)),
+            Flow::More => Passed::More,
         }
     }
 
@@ -235,8 +272,10 @@ where
     }
 }
 
-impl<T, K, F, Q, Op> Keyed<T, K, F, Q, Op>
+impl<T, K, F, Q, Op, D> Keyed<T, K, F, Q, Op, D>
 where
+    T: Send + 'static,
+    D: TimeDomain,
     K: Key,
     Q: KeyedPartitioner<K>,
     F: FnMut(&T) -> K,
@@ -244,7 +283,7 @@ where
 {
     fn push_records<E: Emit<Op::Out>>(
         &mut self,
-        batch: &mut Batch<T, Partial<K, Op::Partial>>,
+        batch: &mut Batch<D::Row<T>, Partial<K, Op::Partial>>,
         out: &mut E,
     ) {
         let is_far = self.store.bytes() > NEAR_BYTES;
@@ -253,7 +292,7 @@ where
             // The state of the whole batch is on its way before the first record needs it.
             let store = self.store.at_home();
             self.keys.extend(batch.records.iter().map(|record| {
-                let key = (self.key_of)(record);
+                let key = (self.key_of)(D::record(record));
                 let hash = self.partitioner.hash(&key);
                 store.prefetch(hash);
                 (hash, key)
@@ -264,16 +303,16 @@ where
         let capacity = batch.records.capacity();
         let mut drain = batch.records.drain(..);
         let mut known = keys.drain(..);
-        while let Some((hash, key, record)) = match (is_far, is_quiet) {
+        while let Some((hash, key, row)) = match (is_far, is_quiet) {
             (false, false) => self.update_run::<false, false, E>(&mut drain, &mut known, out),
             (false, true) => self.update_run::<false, true, E>(&mut drain, &mut known, out),
             (true, false) => self.update_run::<true, false, E>(&mut drain, &mut known, out),
             (true, true) => self.update_run::<true, true, E>(&mut drain, &mut known, out),
         } {
             let (key, state) = self.store.entry(hash, key);
-            let op = &mut self.op;
+            let (op, Meta { time }, record) = (&mut self.op, D::meta(&row), D::into_record(row));
             watched_key(Op::NAME, key, || {
-                op.on_record(record, state, &mut KeyContext { key, hash, next: out });
+                op.on_record(record, state, &mut KeyContext { key, hash, time, next: out });
             });
             if let Some(changed) = &mut self.changed {
                 changed.entry(hash, key.clone());
@@ -297,24 +336,25 @@ where
     #[inline(always)]
     fn update_run<const FAR: bool, const QUIET: bool, E: Emit<Op::Out>>(
         &mut self,
-        drain: &mut Drain<'_, T>,
+        drain: &mut Drain<'_, D::Row<T>>,
         known: &mut Drain<'_, (u64, K)>,
         out: &mut E,
-    ) -> Option<(u64, K, T)> {
+    ) -> Option<(u64, K, D::Row<T>)> {
         let (mut store, op) = (self.store.at_home(), &mut self.op);
         let (key_of, partitioner) = (&mut self.key_of, &self.partitioner);
-        for record in drain.by_ref() {
+        for row in drain.by_ref() {
             let (hash, key) = if FAR {
                 known.next()?
             } else {
-                let key = key_of(&record);
+                let key = key_of(D::record(&row));
                 (partitioner.hash(&key), key)
             };
             let Some((key, state)) = store.get_mut(hash, &key) else {
-                return Some((hash, key, record));
+                return Some((hash, key, row));
             };
+            let (Meta { time }, record) = (D::meta(&row), D::into_record(row));
             watched_key(Op::NAME, key, || {
-                op.on_record(record, state, &mut KeyContext { key, hash, next: out });
+                op.on_record(record, state, &mut KeyContext { key, hash, time, next: out });
             });
             if QUIET {
                 continue;
@@ -331,7 +371,7 @@ where
 
     fn push_partials<E: Emit<Op::Out>>(
         &mut self,
-        batch: &mut Batch<T, Partial<K, Op::Partial>>,
+        batch: &mut Batch<D::Row<T>, Partial<K, Op::Partial>>,
         out: &mut E,
     ) {
         for partial in batch.partials.iter().take(PREFETCH_AHEAD) {
@@ -343,7 +383,11 @@ where
             let (key, state) = self.store.entry(hash, key);
             let op = &mut self.op;
             watched_key(Op::NAME, key, || {
-                op.on_partial(partial, state, &mut KeyContext { key, hash, next: out });
+                op.on_partial(
+                    partial,
+                    state,
+                    &mut KeyContext { key, hash, time: Timestamp::MIN, next: out },
+                );
             });
             if let Some(changed) = &mut self.changed {
                 changed.entry(hash, key.clone());

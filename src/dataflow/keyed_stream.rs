@@ -8,8 +8,8 @@ use crate::dataflow::by_key::ByKey;
 use crate::dataflow::end::OutboxEnd;
 use crate::dataflow::graph::{EdgeKind, TaskNode};
 use crate::dataflow::plan::{BuildContext, Wires};
-use crate::dataflow::stream::gate_head;
-use crate::dataflow::{Chain, DataStream, Keyed, KeyedOperator};
+use crate::dataflow::stream::{Row, gate_head};
+use crate::dataflow::{Chain, DataStream, Keyed, KeyedOperator, TimeDomain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::Outbox;
 use crate::exchange::combine::{Combine, NoCombine, Partial};
@@ -111,7 +111,8 @@ pub struct KeyedStream<C: Chain, F, Q = Hashed> {
 }
 
 /// The stream behind the keyed operator `Op` on a [`KeyedStream<C, F, Q>`] with keys `K`.
-pub type KeyedOutput<C, K, F, Q, Op> = DataStream<Keyed<<C as Chain>::Out, K, F, Q, Op>>;
+pub type KeyedOutput<C, K, F, Q, Op> =
+    DataStream<Keyed<<C as Chain>::Out, K, F, Q, Op, <C as Chain>::Time>>;
 
 impl<C: Chain> DataStream<C> {
     /// Groups the records by the key that `key_of` finds in each.
@@ -237,23 +238,24 @@ where
     ) -> KeyedOutput<C, K, F, Q, Op>
     where
         Op: KeyedOperator<K, C::Out>,
-        M: Combine<C::Out, K, Partial = Partial<K, Op::Partial>> + 'static,
+        M: Combine<Row<C>, K, Partial = Partial<K, Op::Partial>> + 'static,
     {
         let KeyedStream { stream, key_of, partitioner, emit_at, pre_aggregate } = self;
         let draft = stream.draft();
         for problem in [partitioner.check(), emit_at.check()].into_iter().filter_map(Result::err) {
             draft.borrow_mut().problems.push(problem);
         }
-        let wires: Wires<C::Out, Partial<K, Op::Partial>> = Wires::new(EdgeKind::Exchange);
+        let wires: Wires<Row<C>, Partial<K, Op::Partial>> = Wires::new(EdgeKind::Exchange);
         let senders = wires.clone();
         let keyed = Keyed::new(operator, key_of.clone(), partitioner.clone());
         let edges = stream.close("", &[EdgeKind::Exchange], move |context| {
             let outbox = Outbox::new(senders.senders(context), context.edge);
             let (key_of, partitioner) = (key_of.clone(), partitioner.clone());
+            let key_of = move |row: &Row<C>| key_of(C::Time::record(row));
             let combine = combine(context, pre_aggregate);
             let table = Arc::clone(context.table);
             let route = ByKey::new(key_of, partitioner, table, combine, emit_at.interval());
-            Ok(OutboxEnd::new(outbox, route, 1))
+            Ok(OutboxEnd::<C::Out, C::Time, _>::new(outbox, route, 1))
         });
         let node = TaskNode { inputs: edges, ..TaskNode::default() };
         let stream = DataStream::begin(draft, node, gate_head(vec![wires]), keyed);

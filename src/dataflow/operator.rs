@@ -2,6 +2,7 @@
 
 use crate::dataflow::TaskContext;
 use crate::dataflow::chain::feed;
+use crate::time::{Nanos, Timestamp};
 
 /// The next stage of a chain, statically known, so that a chain compiles into one loop.
 pub trait Emit<T> {
@@ -24,10 +25,17 @@ pub trait Emit<T> {
 }
 
 /// What is known about a record beside the record.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Meta {
-    /// The carried hash of its key, 0 where there is none.
-    pub hash: u64,
+    /// Its event time; [`Timestamp::MIN`] on a stream without.
+    pub time: Timestamp,
+}
+
+impl Default for Meta {
+    #[inline(always)]
+    fn default() -> Self {
+        Meta { time: Timestamp::MIN }
+    }
 }
 
 /// What an operator emits into.
@@ -43,13 +51,29 @@ impl<'a, E> Collector<'a, E> {
         Collector { next, meta }
     }
 
-    /// Sends `record` on.
+    /// Event time of the record in hand; [`Timestamp::MIN`] on a stream without.
+    #[inline]
+    pub fn time(&self) -> Timestamp {
+        self.meta.time
+    }
+
+    /// Sends `record` on, with the time of the record in hand.
     #[inline]
     pub fn emit<T>(&mut self, record: T)
     where
         E: Emit<T>,
     {
         self.next.push(record, self.meta);
+    }
+
+    /// Sends `record` on with an event time of its own, which must be later than the watermark that
+    /// this operator has let pass.
+    #[inline]
+    pub fn emit_at<T>(&mut self, record: T, time: Timestamp)
+    where
+        E: Emit<T>,
+    {
+        self.next.push(record, Meta { time });
     }
 
     /// Whether downstream has room. An operator that can make millions of records from one signal
@@ -75,10 +99,23 @@ pub enum Flow {
 /// What passes through a chain beside records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Processing time has moved on.
-    Clock(crate::time::Nanos),
+    /// Processing time has moved on, in monotonic nanoseconds.
+    Clock(Nanos),
+    /// No more records with an event time at or before this one will come.
+    Watermark(Timestamp),
+    /// Nothing comes for now: nobody downstream should wait for this input.
+    Idle,
     /// The input is over.
     End,
+}
+
+/// How far a signal has come through a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// Downstream is full; call again with the same signal. Nothing else enters until `Done`.
+    More,
+    /// All stages have dealt with it, and this is what leaves the chain, if anything does.
+    Done(Option<Signal>),
 }
 
 /// Logic between two streams. Every partition runs its own clone on its own thread.
@@ -98,6 +135,22 @@ pub trait Operator<I>: Clone + Send + 'static {
 
     /// Takes one record and emits any number of them.
     fn on_record<E: Emit<Self::Out>>(&mut self, record: I, out: &mut Collector<'_, E>);
+
+    /// No more records at or before `watermark` will come; may emit what waited for that.
+    fn on_watermark<E: Emit<Self::Out>>(
+        &mut self,
+        watermark: Timestamp,
+        out: &mut Collector<'_, E>,
+    ) -> Flow {
+        let _ = (watermark, out);
+        Flow::Done
+    }
+
+    /// The watermark of its output when that of its input is `watermark`: earlier where it may
+    /// still emit older records.
+    fn output_watermark(&self, watermark: Timestamp) -> Timestamp {
+        watermark
+    }
 
     /// The input is over; may emit what was held back.
     fn on_end<E: Emit<Self::Out>>(&mut self, out: &mut Collector<'_, E>) -> Flow {

@@ -1,14 +1,18 @@
 //! What a program writes: pipelines and typed streams.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
-use crate::dataflow::end::{Copies, EitherEnd, Forward, OutboxEnd, Route, SinkEnd, Spread};
+use crate::dataflow::end::{EitherEnd, OutboxEnd};
 use crate::dataflow::graph::{EdgeKind, Graph, TaskNode};
 use crate::dataflow::input::{Input, SourceInput};
 use crate::dataflow::plan::{BuildContext, Draft, Wires};
+use crate::dataflow::route::{Copies, Forward, Route, Spread};
+use crate::dataflow::sink_end::SinkEnd;
 use crate::dataflow::{
-    Chain, ChainTask, End, Identity, Operator, SinkConnector, SourceConnector, Then,
+    Chain, ChainTask, End, Identity, Operator, SinkConnector, SourceConnector, Then, TimeDomain,
+    Untimed,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{Gate, Outbox};
@@ -41,7 +45,10 @@ pub struct DataStream<C: Chain> {
 }
 
 /// A stream whose chain has been cut, so that its type can be named.
-pub type BoxedStream<T> = DataStream<Identity<T>>;
+pub type BoxedStream<T, D = Untimed> = DataStream<Identity<T, D>>;
+
+/// What the records of a chain's stream travel as between tasks.
+pub(crate) type Row<C> = <<C as Chain>::Time as TimeDomain>::Row<<C as Chain>::Out>;
 
 impl Pipeline {
     /// An empty pipeline. The name is shown in reports.
@@ -98,11 +105,19 @@ impl<C: Chain> DataStream<C> {
 
     /// Fuses `operator` to the chain. The built-in operators are methods that call this.
     pub fn apply<Op: Operator<C::Out>>(self, operator: Op) -> DataStream<Then<C, Op>> {
+        self.rechain(|chain| Then::new(chain, operator))
+    }
+
+    /// The stream with another chain in its place: one that `change` makes of it.
+    pub(crate) fn rechain<D>(self, change: impl FnOnce(C) -> D) -> DataStream<D>
+    where
+        D: Chain<In = C::In, Partial = C::Partial>,
+    {
         DataStream {
             draft: self.draft,
             ticket: self.ticket,
             head: self.head,
-            chain: Then::new(self.chain, operator),
+            chain: change(self.chain),
             node: self.node,
         }
     }
@@ -165,7 +180,7 @@ impl<C: Chain> DataStream<C> {
     /// assert_eq!(kept.take(), [0, 2, 4]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn boxed(self) -> BoxedStream<C::Out> {
+    pub fn boxed(self) -> BoxedStream<C::Out, C::Time> {
         let draft = Rc::clone(&self.draft);
         let wires = Wires::new(EdgeKind::Local);
         let edges = self.close_routed(vec![wires.clone()], || Forward);
@@ -183,13 +198,13 @@ impl<C: Chain> DataStream<C> {
     /// assert_eq!((all.take().len(), large.take()), (5, vec![3, 4]));
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn fork(self) -> [BoxedStream<C::Out>; 2]
+    pub fn fork(self) -> [BoxedStream<C::Out, C::Time>; 2]
     where
         C::Out: Clone,
     {
         let draft = Rc::clone(&self.draft);
         let wires = [Wires::new(EdgeKind::Local), Wires::new(EdgeKind::Local)];
-        let edges = self.close_routed(wires.to_vec(), || Copies);
+        let edges = self.close_routed(wires.to_vec(), || Copies::<C::Out, C::Time>(PhantomData));
         let mut edges = edges.into_iter();
         wires.map(|wires| {
             let edge = edges.next().expect("an edge per copy");
@@ -210,7 +225,10 @@ impl<C: Chain> DataStream<C> {
     /// assert_eq!(both, [0, 1, 2, 10, 11, 12]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn union<D: Chain<Out = C::Out>>(self, other: DataStream<D>) -> BoxedStream<C::Out> {
+    pub fn union<D>(self, other: DataStream<D>) -> BoxedStream<C::Out, C::Time>
+    where
+        D: Chain<Out = C::Out, Time = C::Time>,
+    {
         let draft = Rc::clone(&self.draft);
         let is_foreign = !Rc::ptr_eq(&draft, &other.draft);
         if is_foreign {
@@ -241,13 +259,14 @@ impl<C: Chain> DataStream<C> {
     /// assert_eq!(everywhere.take().len(), 3 * 2);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn broadcast(self) -> BoxedStream<C::Out>
+    pub fn broadcast(self) -> BoxedStream<C::Out, C::Time>
     where
         C::Out: Clone,
     {
         let draft = Rc::clone(&self.draft);
         let wires = Wires::new(EdgeKind::Exchange);
-        let edges = self.close_routed(vec![wires.clone()], || Copies);
+        let edges =
+            self.close_routed(vec![wires.clone()], || Copies::<C::Out, C::Time>(PhantomData));
         Self::follow(draft, edges, vec![wires])
     }
 
@@ -262,23 +281,28 @@ impl<C: Chain> DataStream<C> {
     /// assert_eq!(dealt.take().len(), 3);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn partition_by<Q: Partitioner<C::Out>>(self, partitioner: Q) -> BoxedStream<C::Out> {
+    pub fn partition_by<Q>(self, partitioner: Q) -> BoxedStream<C::Out, C::Time>
+    where
+        Q: Partitioner<C::Out>,
+    {
         let draft = Rc::clone(&self.draft);
         let wires = Wires::new(EdgeKind::Exchange);
-        let edges = self.close_routed(vec![wires.clone()], move || Spread(partitioner.clone()));
+        let route = move || Spread::<Q, C::Out, C::Time>(partitioner.clone(), PhantomData);
+        let edges = self.close_routed(vec![wires.clone()], route);
         Self::follow(draft, edges, vec![wires])
     }
 
     /// Closes the task with an outbox over all lanes of `wires`, one edge each.
-    fn close_routed<R: Route<C::Out, Item = C::Out, Partial = Never> + 'static>(
+    fn close_routed<R: Route<Row<C>, Item = Row<C>, Partial = Never> + 'static>(
         self,
-        wires: Vec<Wires<C::Out, Never>>,
+        wires: Vec<Wires<Row<C>, Never>>,
         mut route: impl FnMut() -> R + 'static,
     ) -> Vec<usize> {
         let kinds: Vec<EdgeKind> = wires.iter().map(Wires::kind).collect();
         self.close("", &kinds, move |context| {
             let lanes = wires.iter().flat_map(|wires| wires.senders(context)).collect();
-            Ok(OutboxEnd::new(Outbox::new(lanes, context.edge), route(), wires.len()))
+            let outbox = Outbox::new(lanes, context.edge);
+            Ok(OutboxEnd::<C::Out, C::Time, R>::new(outbox, route(), wires.len()))
         })
     }
 
@@ -286,8 +310,8 @@ impl<C: Chain> DataStream<C> {
     fn follow(
         draft: Rc<RefCell<Draft>>,
         edges: Vec<usize>,
-        wires: Vec<Wires<C::Out, Never>>,
-    ) -> BoxedStream<C::Out> {
+        wires: Vec<Wires<Row<C>, Never>>,
+    ) -> BoxedStream<C::Out, C::Time> {
         let node = TaskNode { inputs: edges, ..TaskNode::default() };
         DataStream::begin(draft, node, gate_head(wires), Identity::new())
     }
@@ -301,7 +325,7 @@ impl<C: Chain> DataStream<C> {
     ) -> Vec<usize> {
         let DataStream { draft, ticket, mut head, chain, mut node } = self;
         node.name = task_name(&node, &chain, end_name);
-        node.record_bytes = size_of::<C::Out>();
+        node.record_bytes = size_of::<Row<C>>();
         let factory = move |context: &BuildContext<'_>| {
             let input = head(context)?;
             let mut chain = chain.clone();
@@ -350,12 +374,12 @@ where
     /// assert_eq!(odd.take(), ["1", "3"]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn split(self) -> (BoxedStream<L>, BoxedStream<R>) {
+    pub fn split(self) -> (BoxedStream<L, C::Time>, BoxedStream<R, C::Time>) {
         let draft = Rc::clone(&self.draft);
         let (left, right) = (Wires::new(EdgeKind::Local), Wires::new(EdgeKind::Local));
         let (to_left, to_right) = (left.clone(), right.clone());
         let edges = self.close("", &[EdgeKind::Local, EdgeKind::Local], move |context| {
-            Ok(EitherEnd::new(
+            Ok(EitherEnd::<L, R, C::Time>::new(
                 Outbox::new(to_left.senders(context), context.edge),
                 Outbox::new(to_right.senders(context), context.edge),
             ))

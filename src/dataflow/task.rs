@@ -1,10 +1,12 @@
 //! Tasks: a chain of operators with its input and its end, as the partition's loop sees it.
 
-use crate::dataflow::{Chain, End, Flow, Input, Polled, Signal};
+use crate::dataflow::input::{Input, Intake};
+use crate::dataflow::{Chain, End, Flow, Passed, Polled, Signal};
 use crate::error::Result;
 use crate::metrics::TaskMetrics;
 use crate::record::Batch;
-use crate::time::{Clock, Nanos};
+use crate::time::watermark::Progress;
+use crate::time::{Clock, Nanos, Timestamp};
 
 /// What a task gets for one step.
 pub struct StepContext<'a> {
@@ -48,7 +50,9 @@ pub trait Task: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// The input is over; the end signal passes through the chain.
+    /// The input is over, and with it all of event time.
+    LastTime,
+    /// The end signal passes through the chain.
     Ending,
     /// The chain has nothing left; the end is being flushed.
     Closing,
@@ -63,6 +67,10 @@ pub struct ChainTask<C: Chain, E> {
     /// The batch in hand.
     batch: Batch<C::In, C::Partial>,
     phase: Phase,
+    /// The signal that has not come through the chain yet. Until it has, nothing else enters.
+    passing: Option<Signal>,
+    /// A stage has event time to tell, and there was no room for what that may make.
+    owes_time: bool,
     /// When the input wants to be asked again.
     input_wake_at: Option<Nanos>,
 }
@@ -76,6 +84,8 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             end,
             batch: Batch::new(),
             phase: Phase::Running,
+            passing: None,
+            owes_time: false,
             input_wake_at: None,
         }
     }
@@ -100,38 +110,81 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         Ok(taken)
     }
 
-    /// Takes the next batch into hand; `false` if there is none.
+    /// Takes the next batch into hand; `false` if there is none, or if what came first has not come
+    /// through the chain.
     fn fetch(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
         self.input_wake_at = None;
-        let polled = self.input.next(step.now, &mut self.batch)?;
-        if !self.batch.is_empty() {
-            if let Some(edge) = self.input.edge_in_hand() {
-                step.now = step.clock.now();
-                step.metrics.queue_wait(edge, self.batch.sent, step.now);
+        loop {
+            match self.input.next(step.now, &mut self.batch)? {
+                Intake::Batch => break,
+                Intake::Progress(progress) => {
+                    let signal = match progress {
+                        Progress::Watermark(time) => Signal::Watermark(time),
+                        Progress::Idle => Signal::Idle,
+                    };
+                    if self.pass(signal, step)? == Flow::More || !self.end.is_open() {
+                        return Ok(false);
+                    }
+                }
+                Intake::Nothing(polled) => {
+                    self.rest(polled, step.now);
+                    return Ok(false);
+                }
             }
-            return Ok(true);
         }
+        if let Some(edge) = self.input.edge_in_hand() {
+            step.now = step.clock.now();
+            step.metrics.queue_wait(edge, self.batch.sent, step.now);
+        }
+        Ok(true)
+    }
+
+    /// Notes why the input gives nothing.
+    fn rest(&mut self, polled: Polled, now: Nanos) {
         match polled {
-            Polled::Ready => self.input_wake_at = Some(step.now),
+            Polled::Ready => self.input_wake_at = Some(now),
             Polled::Until(time) => self.input_wake_at = Some(time),
             Polled::Pending => {}
-            Polled::Done => self.phase = Phase::Ending,
+            Polled::Done => self.phase = Phase::LastTime,
         }
-        Ok(false)
+    }
+
+    /// Brings `signal` through the chain, as far as there is room, and what comes out of it to the
+    /// end.
+    fn pass(&mut self, signal: Signal, step: &mut StepContext<'_>) -> Result<Flow> {
+        self.end.begin_slice(step.now, step.now);
+        let passed = self.chain.signal(signal, &mut self.end);
+        self.end.end_slice(step)?;
+        let Passed::Done(left) = passed else {
+            self.passing = Some(signal);
+            return Ok(Flow::More);
+        };
+        self.passing = None;
+        match left {
+            // The end of the lanes says as much.
+            Some(Signal::Watermark(Timestamp::MAX)) => {}
+            Some(Signal::Watermark(time)) => self.end.tell(Progress::Watermark(time)),
+            Some(Signal::Idle) => self.end.tell(Progress::Idle),
+            Some(Signal::Clock(_) | Signal::End) | None => {}
+        }
+        Ok(Flow::Done)
     }
 
     /// Brings the end of the input to the end of the task; `true` if something moved.
     fn wind_up(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
         let mut progressed = false;
-        if self.phase == Phase::Ending {
+        for (phase, signal, next) in [
+            (Phase::LastTime, Signal::Watermark(Timestamp::MAX), Phase::Ending),
+            (Phase::Ending, Signal::End, Phase::Closing),
+        ] {
+            if self.phase != phase {
+                continue;
+            }
             progressed = true;
-            self.end.begin_slice(step.now, step.now);
-            let flow = self.chain.signal(Signal::End, &mut self.end);
-            self.end.end_slice(step)?;
-            if flow == Flow::More {
+            if self.pass(signal, step)? == Flow::More {
                 return Ok(true);
             }
-            self.phase = Phase::Closing;
+            self.phase = next;
         }
         if self.phase == Phase::Closing && self.end.finish(step)? {
             self.phase = Phase::Done;
@@ -140,16 +193,39 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         Ok(progressed)
     }
 
-    /// Lets stages that wait for processing time know it. `None` if it was not time yet, else how
-    /// far they came: with `More` nothing may enter, and they are told again next turn.
-    fn tell_time(&mut self, step: &mut StepContext<'_>) -> Result<Option<Flow>> {
-        if self.chain.wake_at().is_none_or(|at| at > step.now) {
-            return Ok(None);
+    /// Lets stages that wait for processing time, or make event time, know it. `true` if they had
+    /// something to do.
+    fn tell_time(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        if self.passing.is_some() || !self.end.is_open() {
+            self.owes_time = self.chain.makes_time();
+            return Ok(false);
         }
-        self.end.begin_slice(step.now, step.now);
-        let flow = self.chain.signal(Signal::Clock(step.now), &mut self.end);
-        self.end.end_slice(step)?;
-        Ok(Some(flow))
+        self.owes_time = false;
+        let is_due = self.chain.wake_at().is_some_and(|at| at <= step.now);
+        if is_due || self.chain.makes_time() {
+            self.pass(Signal::Clock(step.now), step)?;
+        }
+        Ok(is_due)
+    }
+
+    /// What a step does while its input is not over; returns how many records it took in, and
+    /// whether anything else moved.
+    fn advance(&mut self, step: &mut StepContext<'_>) -> Result<(u64, bool)> {
+        let waits = self.passing.take();
+        if let Some(signal) = waits
+            && self.pass(signal, step)? == Flow::More
+        {
+            return Ok((0, true));
+        }
+        if self.owes_time {
+            self.tell_time(step)?;
+        }
+        let mut taken = 0;
+        if self.passing.is_none() && self.end.is_open() {
+            taken = self.run(step)?;
+        }
+        let moved = self.tell_time(step)? || waits.is_some() || self.passing.is_some();
+        Ok((taken, moved))
     }
 }
 
@@ -164,11 +240,7 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
         let mut progressed = false;
         let mut is_open = self.end.retry(step)?;
         if is_open && self.phase == Phase::Running {
-            let told = self.tell_time(step)?;
-            progressed |= told.is_some();
-            if told != Some(Flow::More) {
-                taken = self.run(step)?;
-            }
+            (taken, progressed) = self.advance(step)?;
             is_open = self.end.is_open();
         }
         if is_open && self.phase != Phase::Running {

@@ -12,7 +12,7 @@ use crate::exchange::EdgeConfig;
 use crate::exchange::wake::Wake;
 use crate::metrics::{JobShape, TaskShape};
 use crate::routing::RoutingTable;
-use crate::time::Nanos;
+use crate::time::{Clock, Nanos};
 
 /// A checked pipeline with the tasks of every partition.
 pub(crate) struct Built {
@@ -30,7 +30,7 @@ pub(crate) fn build(
     config: &Config,
     wakes: &[Wake],
     memory_limit_bytes: u64,
-    now: Nanos,
+    clock: &dyn Clock,
 ) -> Result<Built> {
     let (name, draft) = pipeline.into_draft();
     let mut draft = draft.borrow_mut();
@@ -48,7 +48,8 @@ pub(crate) fn build(
             partitions: wakes.len(),
             waker: waker.clone(),
             dead_letters: Arc::clone(&dead_letters),
-            now,
+            now: clock.now(),
+            wall_time: clock.wall_time(),
             max_outputs_per_record: config.max_outputs_per_record(),
         };
         let context = BuildContext { task: &task, wakes, edge: &edge, table: &table, config };

@@ -100,7 +100,7 @@ impl Engine {
             (0..partitions).map(|_| wake_pair()).unzip();
         let limit = self.config.memory_limit_bytes().unwrap_or_else(host::memory_bytes);
         let started = MonotonicClock.now();
-        let built = build(pipeline, &self.config, &wakes, limit, started)?;
+        let built = build(pipeline, &self.config, &wakes, limit, &MonotonicClock)?;
         let detail = match self.config.metrics() {
             Metrics::On => Detail::Full,
             Metrics::Off => Detail::Counters,

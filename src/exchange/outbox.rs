@@ -9,7 +9,11 @@ use crate::exchange::lane::LaneSender;
 use crate::exchange::matrix::EdgeConfig;
 use crate::exchange::pool::Pool;
 use crate::record::{Batch, Never};
-use crate::time::Nanos;
+use crate::time::watermark::Progress;
+use crate::time::{Nanos, Timestamp};
+
+/// How long event time may wait for a batch to travel with.
+const TELL_NS: Nanos = 500_000;
 
 /// The producer's side of one edge on one partition.
 pub struct Outbox<T, P = Never> {
@@ -29,6 +33,13 @@ pub struct Outbox<T, P = Never> {
     refused: Option<usize>,
     /// Some target had no room since a buffer was last taken.
     has_waited: bool,
+    /// How far event time has come, and whether nothing comes for now.
+    watermark: Timestamp,
+    is_idle: bool,
+    /// Whether each target knows.
+    is_told: Vec<bool>,
+    /// When all of them have to know it.
+    tell_by: Nanos,
     /// When the first batch that waits has to go.
     wake_at: Option<Nanos>,
     /// Lanes that still owe their `End`.
@@ -49,6 +60,10 @@ impl<T, P> Outbox<T, P> {
             pool: Pool::new(batch_records),
             refused: None,
             has_waited: false,
+            watermark: Timestamp::MIN,
+            is_idle: false,
+            is_told: vec![true; targets],
+            tell_by: 0,
             wake_at: None,
             batch_records,
             linger: config.linger,
@@ -141,6 +156,20 @@ impl<T, P> Outbox<T, P> {
         }
     }
 
+    /// Says what is true of event time once everything pushed so far has been worked off. It goes
+    /// to each target with the next batch that goes there, or by itself when that takes too long.
+    pub fn tell(&mut self, progress: Progress) {
+        let is_urgent = progress == Progress::Idle;
+        if is_urgent || self.is_told.iter().all(|is_told| *is_told) {
+            self.tell_by = self.now.saturating_add(if is_urgent { 0 } else { TELL_NS });
+        }
+        self.is_idle = is_urgent;
+        if let Progress::Watermark(time) = progress {
+            self.watermark = time;
+        }
+        self.is_told.fill(false);
+    }
+
     /// Asks again for the room that was refused; `true` if the outbox is open.
     pub fn retry(&mut self, now: Nanos) -> bool {
         self.now = now;
@@ -156,11 +185,9 @@ impl<T, P> Outbox<T, P> {
         self.wake_at = None;
         let mut sent = false;
         for target in 0..self.open.len() {
-            if self.open[target].is_empty() {
-                continue;
-            }
-            let due_at = self.opened[target].saturating_add(self.linger);
-            if now >= due_at || self.is_full(target) || self.lanes[target].is_dry() {
+            let Some(due_at) = self.due_at(target) else { continue };
+            let is_dry = !self.open[target].is_empty() && self.lanes[target].is_dry();
+            if now >= due_at || is_dry || self.is_full(target) {
                 // With a full lane it is the consumer that wakes this partition.
                 sent |= self.flush(target);
             } else {
@@ -168,6 +195,17 @@ impl<T, P> Outbox<T, P> {
             }
         }
         sent
+    }
+
+    /// When what waits for `target` has to go; `None` if nothing does.
+    fn due_at(&self, target: usize) -> Option<Nanos> {
+        let records_at = self.opened[target].saturating_add(self.linger);
+        match (self.open[target].is_empty(), self.is_told[target]) {
+            (true, true) => None,
+            (true, false) => Some(self.tell_by),
+            (false, true) => Some(records_at),
+            (false, false) => Some(records_at.min(self.tell_by)),
+        }
     }
 
     /// When [`settle`](Self::settle) has something to do, as of the last one.
@@ -218,11 +256,15 @@ impl<T, P> Outbox<T, P> {
             batch.intake = self.intake;
         }
         batch.sent = self.now;
+        let is_news = !self.is_told[target];
+        batch.watermark = is_news.then_some(self.watermark);
+        batch.goes_idle = is_news && self.is_idle;
         let count = batch.len() as u64;
         if let Err(batch) = lane.try_send(batch) {
             self.open[target] = batch;
             return false;
         }
+        self.is_told[target] = true;
         self.records += count;
         self.batches += 1;
         self.opened[target] = 0;
@@ -313,6 +355,53 @@ mod tests {
         assert!(!outbox.settle(7), "the consumer still has a batch");
         assert_eq!(outbox.wake_at(), Some(1_006));
         drop(receivers);
+    }
+
+    fn arrivals(gate: &mut Gate<u32>, batch: &mut Batch<u32>) -> Vec<String> {
+        let mut seen = Vec::new();
+        loop {
+            match gate.next(batch) {
+                Arrival::Batch => seen.push(format!("{:?}", batch.records)),
+                Arrival::Progress(progress) => seen.push(format!("{progress:?}")),
+                Arrival::Nothing | Arrival::Ended => return seen,
+            }
+            batch.records.clear();
+        }
+    }
+
+    #[test]
+    fn event_time_travels_behind_the_records_before_it() {
+        let (mut outbox, receivers) = outbox(1, 4);
+        let (mut gate, mut batch) = (Gate::new(receivers), Batch::new());
+        outbox.begin_slice(1, 1);
+        push_all(&mut outbox, [1]);
+        outbox.tell(Progress::Watermark(7.into()));
+        push_all(&mut outbox, [2]);
+        outbox.end_slice();
+        assert!(outbox.settle(2));
+        assert_eq!(arrivals(&mut gate, &mut batch), ["[1, 2]", "Watermark(Timestamp(7))"]);
+    }
+
+    #[test]
+    fn event_time_without_records_waits_a_while_and_idleness_does_not() {
+        let (mut outbox, receivers) = outbox(1, 4);
+        let (mut gate, mut batch) = (Gate::new(receivers), Batch::new());
+        outbox.begin_slice(1, 1);
+        outbox.tell(Progress::Watermark(7.into()));
+        assert!(!outbox.settle(2));
+        assert_eq!(outbox.wake_at(), Some(1 + TELL_NS));
+        outbox.tell(Progress::Watermark(8.into()));
+        assert!(outbox.settle(1 + TELL_NS), "the first of both has waited long enough");
+        assert_eq!(arrivals(&mut gate, &mut batch), ["[]", "Watermark(Timestamp(8))"]);
+        outbox.tell(Progress::Watermark(9.into()));
+        outbox.tell(Progress::Idle);
+        assert!(outbox.settle(2 + TELL_NS));
+        let told = ["[]", "Watermark(Timestamp(9))", "Idle"];
+        assert_eq!(arrivals(&mut gate, &mut batch), told);
+        push_all(&mut outbox, [3]);
+        assert!(outbox.settle(3 + TELL_NS));
+        let told = ["Watermark(Timestamp(9))", "[3]"];
+        assert_eq!(arrivals(&mut gate, &mut batch), told, "records end idleness");
     }
 
     #[test]

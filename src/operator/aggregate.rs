@@ -1,7 +1,9 @@
 //! Running aggregates per key: `aggregate`, and `count`, `sum`, `min`, `max`, `mean`, `std_dev`.
 
 use crate::config::PreAggregate;
-use crate::dataflow::{Chain, Emit, EmitAt, KeyContext, KeyedOperator, KeyedOutput, KeyedStream};
+use crate::dataflow::{
+    Chain, Emit, EmitAt, KeyContext, KeyedOperator, KeyedOutput, KeyedStream, Row, TimeDomain,
+};
 use crate::exchange::combine::{Combiner, Mode};
 use crate::record::Key;
 use crate::routing::KeyedPartitioner;
@@ -51,8 +53,8 @@ where
                 _ => Mode::Off,
             };
             let folding = folding.clone();
-            Combiner::new(mode, move |state: &mut A::Accumulator, record: &C::Out| {
-                folding.add(state, record);
+            Combiner::new(mode, move |state: &mut A::Accumulator, row: &Row<C>| {
+                folding.add(state, C::Time::record(row));
             })
         })
     }

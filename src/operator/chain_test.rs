@@ -1,6 +1,6 @@
 //! Runs one operator as a chain of its own, for the tests beside the operators.
 
-use crate::dataflow::{Chain, Emit, Flow, Identity, Meta, Operator, Signal, Then};
+use crate::dataflow::{Chain, Emit, Identity, Meta, Operator, Passed, Signal, Then};
 use crate::record::Batch;
 
 /// Takes everything, and asks for a pause after every record.
@@ -27,7 +27,7 @@ where
     I: Send + 'static,
     Op: Operator<I>,
 {
-    let mut chain = Then::new(Identity::new(), operator);
+    let mut chain = Then::new(Identity::<I>::new(), operator);
     let mut names = Vec::new();
     chain.describe(&mut names);
     assert_eq!(names, [Op::NAME]);
@@ -40,7 +40,7 @@ where
         assert!(batch.len() < before, "an open output takes at least one record");
         out.is_open = true;
     }
-    while chain.signal(Signal::End, &mut out) == Flow::More {
+    while chain.signal(Signal::End, &mut out) == Passed::More {
         out.is_open = true;
     }
     out.records

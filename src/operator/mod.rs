@@ -1,6 +1,7 @@
 //! Built-in operators: one file each, with the method on streams, the operator and its tests.
 
 mod aggregate;
+mod assign_timestamps;
 #[cfg(test)]
 mod chain_test;
 mod filter;

@@ -20,7 +20,7 @@ impl<C: Chain> DataStream<C> {
     /// assert_eq!(primes.take().len(), 15);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn rebalance(self) -> BoxedStream<C::Out> {
+    pub fn rebalance(self) -> BoxedStream<C::Out, C::Time> {
         self.partition_by(RoundRobin::default())
     }
 }

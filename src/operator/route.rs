@@ -21,7 +21,11 @@ impl<C: Chain> DataStream<C> {
     /// assert_eq!(rest.take(), ["x"]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn route<L, R, F>(self, side: &str, choose: F) -> (BoxedStream<L>, BoxedStream<R>)
+    pub fn route<L, R, F>(
+        self,
+        side: &str,
+        choose: F,
+    ) -> (BoxedStream<L, C::Time>, BoxedStream<R, C::Time>)
     where
         L: Send + 'static,
         R: Send + 'static,

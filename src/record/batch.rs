@@ -1,6 +1,6 @@
 //! A reusable buffer of records: what sources fill and lanes carry.
 
-use crate::time::Nanos;
+use crate::time::{Nanos, Timestamp};
 
 /// Records on their way, with what was computed about them once.
 ///
@@ -9,6 +9,8 @@ use crate::time::Nanos;
 ///   edges that do not combine).
 /// * `intake` - monotonic nanoseconds at which the oldest record entered the job; 0 if unknown.
 /// * `sent` - monotonic nanoseconds at which the batch was put on a lane; 0 before that.
+/// * `watermark`, `goes_idle` - what the producer says of event time once these records are worked
+///   off, in this order.
 #[derive(Debug)]
 pub struct Batch<T, P = Never> {
     /// The events, oldest first.
@@ -19,6 +21,10 @@ pub struct Batch<T, P = Never> {
     pub intake: Nanos,
     /// When the batch was put on a lane.
     pub sent: Nanos,
+    /// How far event time has come; `None`: no further than before.
+    pub watermark: Option<Timestamp>,
+    /// Nothing follows for now.
+    pub goes_idle: bool,
 }
 
 /// A type without values: the partial of an edge that does not combine.
@@ -28,7 +34,14 @@ pub enum Never {}
 impl<T, P> Batch<T, P> {
     /// An empty batch that has not allocated.
     pub fn new() -> Self {
-        Batch { records: Vec::new(), partials: Vec::new(), intake: 0, sent: 0 }
+        Batch {
+            records: Vec::new(),
+            partials: Vec::new(),
+            intake: 0,
+            sent: 0,
+            watermark: None,
+            goes_idle: false,
+        }
     }
 
     /// Appends a record.
@@ -56,6 +69,8 @@ impl<T, P> Batch<T, P> {
         self.partials.clear();
         self.intake = 0;
         self.sent = 0;
+        self.watermark = None;
+        self.goes_idle = false;
     }
 }
 

@@ -1,8 +1,8 @@
 //! One operator without threads: feed it records and signals, look at what it emits.
 
 use crate::dataflow::{
-    Chain, DataStream, Emit, Flow, Identity, KeyedOperator, KeyedStream, Meta, Operator, Pipeline,
-    Signal, TaskContext,
+    Chain, DataStream, Emit, Identity, KeyedOperator, KeyedStream, Meta, Operator, Passed,
+    Pipeline, Signal, TaskContext,
 };
 use crate::exchange::wake::wake_pair;
 use crate::record::{Batch, Key};
@@ -145,11 +145,11 @@ impl<C: Chain> Harness<C> {
         loop {
             let is_open = self.slot.begin_call();
             let before = self.slot.emitted.len();
-            let flow = self.chain.signal(signal, &mut self.slot);
+            let passed = self.chain.signal(signal, &mut self.slot);
             let emitted = self.slot.emitted.len() - before;
             let room = usize::from(is_open);
             self.slot.late = self.slot.late.max(emitted.saturating_sub(room) as u64);
-            if flow == Flow::Done {
+            if passed != Passed::More {
                 return;
             }
             if is_open && emitted == 0 {

@@ -206,7 +206,7 @@ fn job_of(
 ) -> Result<Simulatable> {
     let (sleepers, wakes): (Vec<Sleeper>, Vec<Wake>) = (0..partitions).map(|_| wake_pair()).unzip();
     let Built { partitions, shape, dead_letters, .. } =
-        build(pipeline, config, &wakes, u64::MAX, clock.now())?;
+        build(pipeline, config, &wakes, u64::MAX, clock)?;
     let task_names = shape.tasks.iter().map(|task| task.name.clone()).collect();
     let registry = Registry::new(shape, partitions.len(), Detail::Full);
     let partitions = partitions

@@ -1,17 +1,22 @@
-//! The only file that calls `Instant::now`.
+//! The only file that calls `Instant::now` and `SystemTime::now`.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::time::Nanos;
+use crate::time::{Nanos, Timestamp, millis};
 
 /// Where a partition reads the time. Called once a turn and once a batch hop, on the partition's
 /// own thread.
 pub trait Clock: Send {
     /// Monotonic nanoseconds; never less than the answer before.
     fn now(&self) -> Nanos;
+
+    /// The time of day. [`Timestamp::MAX`] where there is none, so that nothing lies in its future.
+    fn wall_time(&self) -> Timestamp {
+        Timestamp::MAX
+    }
 }
 
 /// The operating system's monotonic clock. All of a process share one origin, so stamps of one
@@ -25,6 +30,12 @@ impl Clock for MonotonicClock {
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
         let origin = *ORIGIN.get_or_init(Instant::now);
         origin.elapsed().as_nanos() as Nanos
+    }
+
+    #[allow(clippy::disallowed_methods)] // As above.
+    fn wall_time(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(Timestamp::MIN, |since| Timestamp::from_millis(millis(since)))
     }
 }
 

@@ -157,7 +157,9 @@ fn several_sources_and_sinks_of_one_job_all_end() {
 }
 
 /// As a program passes streams through its own functions.
-fn large<C: Chain<Out = u64>>(numbers: DataStream<C>) -> DataStream<impl Chain<Out = u64>> {
+fn large<C: Chain<Out = u64>>(
+    numbers: DataStream<C>,
+) -> DataStream<impl Chain<Out = u64, Time = C::Time>> {
     numbers.filter(|number| *number >= 90).map(|number| number * 2)
 }
 

@@ -1,0 +1,238 @@
+//! `assign_timestamps`: gives records their event time, and the stream its watermarks.
+
+use std::time::Duration;
+
+use crate::dataflow::blame::watched;
+use crate::dataflow::{Chain, DataStream, Emit, Meta, Passed, Signal, TaskContext, Timed};
+use crate::record::Batch;
+use crate::time::watermark::{Guarded, IdleTimeout, WatermarkGenerator};
+use crate::time::{Nanos, Timestamp};
+
+const NAME: &str = "assign_timestamps";
+
+/// How far ahead of the wall clock a record may move time, unless the stream says otherwise.
+const FUTURE_SKEW: Duration = Duration::from_secs(3_600);
+
+impl<C: Chain> DataStream<C> {
+    /// Gives each record the event time that `time_of` finds in it, and lets `generator` say how
+    /// far event time has come.
+    ///
+    /// Each partition has its own clone of `generator`, which sees the records of its share of the
+    /// input in their order; behind the next exchange the earliest of their watermarks counts. A
+    /// record more than an hour ahead of the wall clock keeps its time but moves nobody else's
+    /// (see [`max_future_skew`](DataStream::max_future_skew)).
+    ///
+    /// * `time_of` - milliseconds since the epoch, as `i64` or [`Timestamp`].
+    ///
+    /// # Source
+    /// Watermarks and their generators as in Flink; the model is that of Akidau et al., *The
+    /// Dataflow Model*, VLDB 2015.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # use millstream::time::watermark::BoundedDisorder;
+    /// # let pipeline = Pipeline::new("example");
+    /// let clicks = pipeline.source(iterator([(1_000, "a"), (900, "b"), (2_000, "a")]));
+    /// let timed = clicks
+    ///     .assign_timestamps(|click| click.0, BoundedDisorder::new(Duration::from_millis(200)))
+    ///     .idle_after(Duration::from_secs(5));
+    /// let counts = timed.key_by(|click| click.1).count().collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(counts.take().len(), 2);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn assign_timestamps<F, W, G>(
+        self,
+        time_of: F,
+        generator: G,
+    ) -> DataStream<AssignTimestamps<C, F, G>>
+    where
+        F: FnMut(&C::Out) -> W + Clone + Send + 'static,
+        W: Into<Timestamp>,
+        G: WatermarkGenerator<C::Out>,
+    {
+        self.rechain(|upstream| AssignTimestamps {
+            upstream,
+            time_of,
+            guard: Guarded::new(generator.clone(), Timestamp::MAX, 0, FUTURE_SKEW),
+            generator,
+            future_skew: FUTURE_SKEW,
+            idle_after: None,
+            idle: None,
+            has_seen: false,
+            watermark: Timestamp::MIN,
+        })
+    }
+}
+
+impl<C: Chain, F, W, G> DataStream<AssignTimestamps<C, F, G>>
+where
+    F: FnMut(&C::Out) -> W + Clone + Send + 'static,
+    W: Into<Timestamp>,
+    G: WatermarkGenerator<C::Out>,
+{
+    /// No longer waits for a partition whose share of the input gave no record for `timeout`.
+    ///
+    /// While it is idle time may go on without it, so what it gives then may be late. Without this
+    /// an input that falls silent holds back all windows downstream.
+    pub fn idle_after(self, timeout: Duration) -> Self {
+        self.rechain(|chain| AssignTimestamps { idle_after: Some(timeout), ..chain })
+    }
+
+    /// Lets no record move event time further than `skew` beyond the wall clock, so that one wrong
+    /// clock does not make all other records late. An hour by default.
+    pub fn max_future_skew(self, skew: Duration) -> Self {
+        self.rechain(|chain| AssignTimestamps { future_skew: skew, ..chain })
+    }
+}
+
+/// The chain `C` whose records have been given an event time.
+pub struct AssignTimestamps<C, F, G> {
+    upstream: C,
+    time_of: F,
+    generator: G,
+    guard: Guarded<G>,
+    future_skew: Duration,
+    idle_after: Option<Duration>,
+    idle: Option<IdleTimeout>,
+    /// There were records since the last look.
+    has_seen: bool,
+    /// What was told last.
+    watermark: Timestamp,
+}
+
+impl<C: Clone, F: Clone, G: Clone> Clone for AssignTimestamps<C, F, G> {
+    fn clone(&self) -> Self {
+        AssignTimestamps {
+            upstream: self.upstream.clone(),
+            time_of: self.time_of.clone(),
+            generator: self.generator.clone(),
+            guard: self.guard.clone(),
+            idle: self.idle,
+            ..*self
+        }
+    }
+}
+
+/// What upstream emits into.
+struct Stamper<'a, F, G, E> {
+    time_of: &'a mut F,
+    guard: &'a mut Guarded<G>,
+    has_seen: &'a mut bool,
+    next: &'a mut E,
+}
+
+impl<T, F, W, G, E> Emit<T> for Stamper<'_, F, G, E>
+where
+    F: FnMut(&T) -> W,
+    W: Into<Timestamp>,
+    G: WatermarkGenerator<T>,
+    E: Emit<T>,
+{
+    #[inline(always)]
+    fn push(&mut self, record: T, _: Meta) {
+        *self.has_seen = true;
+        let time = watched(NAME, || {
+            let time = (self.time_of)(&record).into();
+            self.guard.observe(&record, time);
+            time
+        });
+        self.next.push(record, Meta { time });
+    }
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        self.next.is_open()
+    }
+}
+
+impl<C: Chain, F, W, G> AssignTimestamps<C, F, G>
+where
+    F: FnMut(&C::Out) -> W + Clone + Send + 'static,
+    W: Into<Timestamp>,
+    G: WatermarkGenerator<C::Out>,
+{
+    /// What there is to tell of event time at `now`, if anything.
+    fn look(&mut self, now: Nanos) -> Option<Signal> {
+        self.guard.set_now(now);
+        let has_seen = std::mem::take(&mut self.has_seen);
+        let goes_idle = match &mut self.idle {
+            Some(idle) if has_seen => {
+                idle.on_records();
+                false
+            }
+            Some(idle) => idle.on_nothing(now),
+            None => false,
+        };
+        let watermark = self.guard.watermark();
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            return Some(Signal::Watermark(watermark));
+        }
+        goes_idle.then_some(Signal::Idle)
+    }
+}
+
+impl<C: Chain, F, W, G> Chain for AssignTimestamps<C, F, G>
+where
+    F: FnMut(&C::Out) -> W + Clone + Send + 'static,
+    W: Into<Timestamp>,
+    G: WatermarkGenerator<C::Out>,
+{
+    type In = C::In;
+    type Partial = C::Partial;
+    type Out = C::Out;
+    type Time = Timed;
+
+    fn open(&mut self, context: &TaskContext) {
+        self.upstream.open(context);
+        let generator = self.generator.clone();
+        self.guard = Guarded::new(generator, context.wall_time, context.now, self.future_skew);
+        self.idle = self.idle_after.map(IdleTimeout::new);
+    }
+
+    #[inline]
+    fn push_batch<E: Emit<C::Out>>(&mut self, batch: &mut Batch<C::In, C::Partial>, out: &mut E) {
+        let mut stamper = Stamper {
+            time_of: &mut self.time_of,
+            guard: &mut self.guard,
+            has_seen: &mut self.has_seen,
+            next: out,
+        };
+        self.upstream.push_batch(batch, &mut stamper);
+    }
+
+    fn signal<E: Emit<C::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed {
+        let mut stamper = Stamper {
+            time_of: &mut self.time_of,
+            guard: &mut self.guard,
+            has_seen: &mut self.has_seen,
+            next: out,
+        };
+        let arrived = match self.upstream.signal(signal, &mut stamper) {
+            Passed::Done(Some(arrived)) => arrived,
+            other => return other,
+        };
+        Passed::Done(match arrived {
+            Signal::Clock(now) => Some(self.look(now).unwrap_or(arrived)),
+            // The records have other times now; only the last watermark says the same of all.
+            Signal::Watermark(time) => (time == Timestamp::MAX).then_some(arrived),
+            Signal::Idle | Signal::End => Some(arrived),
+        })
+    }
+
+    fn wake_at(&self) -> Option<Nanos> {
+        let idle_at = self.idle.as_ref().and_then(IdleTimeout::wake_at);
+        [self.upstream.wake_at(), idle_at].into_iter().flatten().min()
+    }
+
+    fn makes_time(&self) -> bool {
+        true
+    }
+
+    fn describe(&self, names: &mut Vec<&'static str>) {
+        self.upstream.describe(names);
+        names.push(NAME);
+    }
+}
