@@ -8,8 +8,8 @@ pub(super) struct Entry {
     pub(super) hash: u64,
 }
 
-/// A block of 2 KiB: blocks of 512 bytes took 1.7 times as long for 10 M timers over an hour, since
-/// the processor does not foresee the next line in them; 4 KiB took 0.9 of it, and a slot of one
+/// A block of 2 KiB: blocks of 512 bytes took 1.6 times as long for 10 M timers over an hour, since
+/// the processor does not foresee the next line in them; 4 KiB took 0.85 of it, and a slot of one
 /// entry would cost that much (`cargo bench --bench parts_timer`).
 pub(super) const ENTRIES: usize = 127;
 const _: () = assert!(size_of::<Block>() == 2 << 10);
@@ -32,9 +32,10 @@ impl Block {
 /// Where blocks come from and go to.
 #[derive(Default)]
 pub(super) struct Blocks {
-    spare: Vec<Box<Block>>,
-    /// Spare ones and those in chains.
-    allocated: usize,
+    spare: Chain,
+    spare_count: usize,
+    /// Spare ones and those in use.
+    count: usize,
 }
 
 /// Blocks kept for later use, at most: what half-filled slots take, so that the steady flow
@@ -43,23 +44,26 @@ const SPARE_MAX: usize = 128;
 
 impl Blocks {
     fn take(&mut self) -> Box<Block> {
-        self.spare.pop().unwrap_or_else(|| {
-            self.allocated += 1;
-            Box::new(Block::EMPTY)
-        })
+        if let Some(block) = self.spare.pop_block() {
+            self.spare_count -= 1;
+            return block;
+        }
+        self.count += 1;
+        Box::new(Block::EMPTY)
     }
 
     pub(super) fn give_back(&mut self, mut block: Box<Block>) {
-        if self.spare.len() == SPARE_MAX {
-            self.allocated -= 1;
+        if self.spare_count == SPARE_MAX {
+            self.count -= 1;
             return;
         }
         block.len = 0;
-        self.spare.push(block);
+        self.spare.push_block(block);
+        self.spare_count += 1;
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.allocated * size_of::<Block>() + self.spare.capacity() * size_of::<Box<Block>>()
+        self.count * size_of::<Block>()
     }
 }
 
@@ -79,14 +83,18 @@ impl Chain {
             block.len += 1;
             return;
         }
-        self.push_block(entry, blocks);
+        self.push_to_new(entry, blocks);
     }
 
     #[inline(never)]
-    fn push_block(&mut self, entry: Entry, blocks: &mut Blocks) {
+    fn push_to_new(&mut self, entry: Entry, blocks: &mut Blocks) {
         let mut block = blocks.take();
         block.entries[0] = entry;
         block.len = 1;
+        self.push_block(block);
+    }
+
+    fn push_block(&mut self, mut block: Box<Block>) {
         block.next = self.head.take();
         self.head = Some(block);
     }

@@ -132,25 +132,30 @@ impl Rig {
             }
             let hash = hashes[*position];
             for key in (0..KEYS).filter(|key| hash_of(*key) == hash) {
-                loop {
-                    if room == 0 {
-                        return true;
-                    }
-                    let Partition { keys, queue } = &mut self.partitions[at];
-                    let Some(timers) = keys.get_mut(&key) else { break };
-                    let due = timers.pop_due(self.watermark.into(), hash, queue);
-                    let Some(time) = due else {
-                        if timers.is_empty() {
-                            keys.remove(&key);
-                        }
-                        break;
-                    };
-                    room -= 1;
-                    self.fired(key, time.as_millis());
+                if !self.fire_key(at, key, &mut room) {
+                    return true;
                 }
             }
             *position += 1;
         }
+    }
+
+    /// Fires a key's timers; `false` if there is no room for all.
+    fn fire_key(&mut self, at: usize, key: u32, room: &mut usize) -> bool {
+        while *room > 0 {
+            let Partition { keys, queue } = &mut self.partitions[at];
+            let Some(timers) = keys.get_mut(&key) else { return true };
+            let due = timers.pop_due(self.watermark.into(), hash_of(key), queue);
+            let Some(time) = due else {
+                if timers.is_empty() {
+                    keys.remove(&key);
+                }
+                return true;
+            };
+            *room -= 1;
+            self.fired(key, time.as_millis());
+        }
+        false
     }
 
     /// Each timer that fires is due, and the first of its key; it may set others, at any time.
