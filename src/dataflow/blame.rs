@@ -1,8 +1,9 @@
 //! Which operator, and which key, a panic came from, at no cost for records that cause none.
 //!
 //! Each stage arms a guard around its call and disarms it by forgetting it, so the guard's drop
-//! runs only while a panic unwinds. The innermost guard drops first and names the culprit. The drops
-//! are inlined, so that a guard's address goes nowhere: else each would be stored for each record.
+//! runs only while a panic unwinds. The innermost guard drops first and names the culprit. The
+//! drops are inlined, so that a guard's address goes nowhere: else each would be stored for each
+//! record.
 
 use std::cell::RefCell;
 use std::fmt::Debug;

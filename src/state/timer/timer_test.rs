@@ -164,7 +164,8 @@ impl Rig {
         assert_eq!(self.times(key).pop_first(), Some(time), "of key {key}");
         if self.set_while_firing > 0 && time < i64::MAX / 2 {
             self.set_while_firing -= 1;
-            self.set(key, time + [-7, 0, 1, 40][self.set_while_firing as usize % 4]);
+            let step = [-7, 0, 1, 40][self.set_while_firing as usize % 4];
+            self.set(key, time.saturating_add(step));
         }
     }
 
