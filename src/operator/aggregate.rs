@@ -260,3 +260,106 @@ where
         self.aggregate(aggregate::std_dev(value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dataflow::{Pipeline, Signal};
+    use crate::exchange::combine::Partial;
+    use crate::operator::chain_test::keyed;
+    use crate::operator::graph_test::{Landed, OnFirst, run};
+    use crate::record::{Batch, hash_key};
+
+    fn counting(emit_at: EmitAt) -> Running<Count> {
+        Running { aggregate: Count, emit_at }
+    }
+
+    fn sorted<T: Ord>(mut emitted: Vec<T>) -> Vec<T> {
+        emitted.sort_unstable();
+        emitted
+    }
+
+    #[test]
+    fn value_of_each_key_comes_once_and_at_the_end() {
+        let mut counts = keyed(counting(EmitAt::End), |n: &u32| n % 10);
+        assert!(counts.feed(vec![4, 7, 14, 24]).is_empty());
+        assert_eq!(sorted(counts.signal(Signal::End)), [(4, 3), (7, 1)]);
+    }
+
+    #[test]
+    fn value_so_far_follows_each_record_and_the_end_adds_none() {
+        let mut counts = keyed(counting(EmitAt::EachRecord), |n: &u32| n % 10);
+        assert_eq!(counts.feed(vec![4, 7, 14]), [(4, 1), (7, 1), (4, 2)]);
+        assert!(counts.signal(Signal::End).is_empty());
+    }
+
+    #[test]
+    fn tick_emits_the_keys_that_changed_since_the_one_before() {
+        let every = EmitAt::Every(Duration::from_nanos(10));
+        let mut counts = keyed(counting(every), |n: &u32| *n);
+        assert!(counts.feed(vec![1, 2]).is_empty());
+        assert_eq!(sorted(counts.signal(Signal::Clock(10))), [(1, 1), (2, 1)]);
+        counts.feed(vec![1]);
+        assert_eq!(counts.signal(Signal::Clock(20)), [(1, 2)]);
+        assert!(counts.signal(Signal::Clock(30)).is_empty());
+        counts.feed(vec![2]);
+        assert_eq!(counts.signal(Signal::End), [(2, 2)]);
+    }
+
+    #[test]
+    fn partials_and_records_of_a_key_come_to_one_value() {
+        let hash = NonZeroU64::new(hash_key(&7u32)).expect("a hash is never 0");
+        let mut batch = Batch::new();
+        batch.partials.push(Partial { hash, key: 7u32, state: 5 });
+        batch.push(7);
+        let mut counts = keyed(counting(EmitAt::End), |n: &u32| *n);
+        assert!(counts.feed_batch(batch).is_empty());
+        assert_eq!(counts.signal(Signal::End), [(7, 6)]);
+    }
+
+    /// The record that came last, so the order counts and parts cannot be merged.
+    #[derive(Clone)]
+    struct Last;
+
+    impl Aggregate<u32> for Last {
+        type Accumulator = u32;
+        type Output = u32;
+        const MERGES: bool = false;
+
+        fn add(&self, last: &mut u32, record: &u32) {
+            *last = *record;
+        }
+
+        fn merge(&self, _: &mut u32, _: u32) {
+            panic!("it does not merge");
+        }
+
+        fn finish(&self, last: &u32) -> u32 {
+            *last
+        }
+    }
+
+    #[test]
+    fn aggregate_that_does_not_merge_is_not_combined_when_asked_to() {
+        let (pipeline, landed) = (Pipeline::new("last"), Landed::new());
+        let numbers = pipeline.source(OnFirst((0..100).collect())).key_by(|n: &u32| n % 2);
+        numbers.pre_aggregate(PreAggregate::On).aggregate(Last).sink(landed.sink());
+        run(pipeline, 2);
+        let values = landed.take().into_iter().map(|(_, value)| value);
+        assert_eq!(sorted(values.collect()), [(0, 98), (1, 99)]);
+    }
+
+    #[test]
+    fn every_record_has_its_result_where_combining_is_asked_for() {
+        let (pipeline, landed) = (Pipeline::new("running"), Landed::new());
+        let numbers = pipeline.source(OnFirst(vec![0u32; 100])).key_by(|n| *n);
+        let each = numbers.emit_at(EmitAt::EachRecord).pre_aggregate(PreAggregate::On);
+        each.count().sink(landed.sink());
+        run(pipeline, 2);
+        let counts = landed.take().into_iter().map(|(_, (_, count))| count);
+        assert_eq!(counts.collect::<Vec<u64>>(), (1..=100).collect::<Vec<_>>());
+    }
+}

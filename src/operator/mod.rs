@@ -7,6 +7,8 @@ mod chain_test;
 mod filter;
 mod filter_map;
 mod flat_map;
+#[cfg(test)]
+mod graph_test;
 mod inspect;
 mod map;
 mod rebalance;

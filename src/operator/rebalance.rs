@@ -24,3 +24,20 @@ impl<C: Chain> DataStream<C> {
         self.partition_by(RoundRobin::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dataflow::Pipeline;
+    use crate::operator::graph_test::{Landed, OnFirst, run};
+
+    #[test]
+    fn records_of_one_partition_are_dealt_out_in_turn() {
+        let (pipeline, landed) = (Pipeline::new("dealt"), Landed::new());
+        pipeline.source(OnFirst((0..9).collect())).rebalance().sink(landed.sink());
+        run(pipeline, 3);
+        let mut landed = landed.take();
+        landed.sort_unstable();
+        let dealt = [(0, 0), (0, 3), (0, 6), (1, 1), (1, 4), (1, 7), (2, 2), (2, 5), (2, 8)];
+        assert_eq!(landed, dealt);
+    }
+}

@@ -114,3 +114,65 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dataflow::Signal;
+    use crate::operator::chain_test::keyed;
+
+    /// Joins words by the order in which they come.
+    fn joining(emit_at: EmitAt) -> Reducing<impl FnMut(String, String) -> String + Clone + Send> {
+        Reducing { function: |so_far: String, next: String| so_far + &next, emit_at }
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[allow(clippy::ptr_arg)] // A key function takes a record by reference.
+    fn initial(word: &String) -> char {
+        word.chars().next().expect("no test has an empty word")
+    }
+
+    fn texts(emitted: Vec<(char, String)>) -> Vec<String> {
+        let mut texts: Vec<String> = emitted.into_iter().map(|(_, text)| text).collect();
+        texts.sort_unstable();
+        texts
+    }
+
+    #[test]
+    fn records_of_a_key_are_joined_in_order_and_emitted_at_the_end() {
+        let mut joined = keyed(joining(EmitAt::End), initial);
+        assert!(joined.feed(words(&["a1", "b1", "a2", "a3"])).is_empty());
+        assert_eq!(texts(joined.signal(Signal::End)), ["a1a2a3", "b1"]);
+    }
+
+    #[test]
+    fn first_record_of_a_key_is_its_result_untouched() {
+        let function = |_: String, _: String| unreachable!("there is nothing to reduce");
+        let emit_at = EmitAt::EachRecord;
+        let mut joined = keyed(Reducing { function, emit_at }, initial);
+        assert_eq!(texts(joined.feed(words(&["a", "b"]))), ["a", "b"]);
+    }
+
+    #[test]
+    fn result_so_far_follows_each_record_and_the_end_adds_none() {
+        let mut joined = keyed(joining(EmitAt::EachRecord), initial);
+        let emitted = joined.feed(words(&["a1", "a2"]));
+        assert_eq!(emitted, [('a', "a1".to_owned()), ('a', "a1a2".to_owned())]);
+        assert!(joined.signal(Signal::End).is_empty());
+    }
+
+    #[test]
+    fn tick_emits_the_keys_that_changed_and_keeps_their_state() {
+        let mut joined = keyed(joining(EmitAt::Every(Duration::from_nanos(10))), initial);
+        joined.feed(words(&["a1", "b1"]));
+        assert_eq!(texts(joined.signal(Signal::Clock(10))), ["a1", "b1"]);
+        joined.feed(words(&["b2"]));
+        assert_eq!(texts(joined.signal(Signal::Clock(20))), ["b1b2"]);
+        assert!(joined.signal(Signal::End).is_empty());
+    }
+}

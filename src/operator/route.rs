@@ -35,3 +35,37 @@ impl<C: Chain> DataStream<C> {
         (main, rest.labelled(side))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataflow::Pipeline;
+    use crate::operator::graph_test::{Landed, OnFirst, run};
+
+    #[test]
+    fn left_goes_on_and_right_to_the_side_in_order_where_they_were_made() {
+        let (pipeline, evens, odds) = (Pipeline::new("routed"), Landed::new(), Landed::new());
+        let numbers = pipeline.source(OnFirst((0..8).collect()));
+        let (even, odd) = numbers.route("odd", |n: u32| match n % 2 {
+            0 => Either::Left(n),
+            _ => Either::Right(n.to_string()),
+        });
+        even.sink(evens.sink());
+        odd.sink(odds.sink());
+        run(pipeline, 2);
+        assert_eq!(evens.take(), [(0, 0), (0, 2), (0, 4), (0, 6)]);
+        let odds = odds.take();
+        assert_eq!(odds, ["1", "3", "5", "7"].map(|text| (0, text.to_owned())));
+    }
+
+    #[test]
+    fn side_is_named_in_the_graph() {
+        let pipeline = Pipeline::new("routed");
+        let numbers = pipeline.source(OnFirst(vec![1u32]));
+        let (even, odd) = numbers.route("odd", Either::<u32, u32>::Right);
+        even.sink(Landed::new().sink());
+        odd.sink(Landed::new().sink());
+        let names: Vec<String> = pipeline.graph().tasks.into_iter().map(|task| task.name).collect();
+        assert_eq!(names, ["listed | map", "landing", "odd | landing"]);
+    }
+}
