@@ -91,10 +91,10 @@ fn engine(bench: &Bench<'_>) -> Result<(Run, Answer)> {
     let meter = Meter::new(bench.partitions());
     let folded = Folded::default();
     let generated = generate(bench.limits.records, move |index| record(seed, index));
-    let feed = bench.feed(generated, move |index, _| record(seed, index));
+    let feed = bench.feed(&meter, generated, move |index, _| record(seed, index));
     let pipeline = Pipeline::new("chain");
     pipeline
-        .source(meter.over(feed))
+        .source(feed)
         .map(first)
         .filter(keeps)
         .map(second)

@@ -1,19 +1,14 @@
 //! `exchange`: pairs of key and value, 16 bytes, to the partition of their key; no state.
 //!
-//! `checksum` is the wrapping sum of `key * 0x9E3779B97F4A7C15 ^ value`, cheap enough not to be the
-//! figure. `bytes_per_second` is of all partitions together, `copy_bytes_per_second` what one core
-//! copies, and `ratio` the first over the second.
+//! `copy_bytes_per_second` is what one core copies, and `ratio` that of `bytes_per_second` to it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::options::Baseline;
-use crate::cli::workload::fold::Folded;
-use crate::cli::workload::meter::Meter;
-use crate::cli::workload::run::{Run, median};
-use crate::cli::workload::write::Target;
-use crate::cli::workload::{Bench, Outcome, object};
-use crate::connector::generator::generator;
-use crate::dataflow::Pipeline;
+use crate::cli::workload::feed::Origin;
+use crate::cli::workload::pairs::Pair;
+use crate::cli::workload::run::median;
+use crate::cli::workload::{Bench, Outcome, pairs};
 use crate::error::Result;
 use crate::record::hash_key;
 use crate::routing::Partitioner;
@@ -27,61 +22,26 @@ const COPIES: usize = 5;
 #[derive(Clone)]
 struct ByKey;
 
-impl Partitioner<(u64, u64)> for ByKey {
+impl Partitioner<Pair> for ByKey {
     fn name(&self) -> String {
         "key hash".to_owned()
     }
 
     #[inline]
-    fn partition(&mut self, record: &(u64, u64), partitions: usize) -> usize {
+    fn partition(&mut self, record: &Pair, partitions: usize) -> usize {
         ((u128::from(hash_key(&record.0)) * partitions as u128) >> u64::BITS) as usize
     }
 }
 
-/// What a pair adds to the checksum of workloads that only move pairs.
-#[inline]
-pub(super) fn digest(record: &(u64, u64)) -> u64 {
-    record.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ record.1
-}
-
-/// Bytes per second of pairs, the median of `runs`.
-pub(super) fn bytes_per_second(runs: &[Run]) -> f64 {
-    let rates: Vec<f64> = runs.iter().map(Run::records_per_second).collect();
-    median(&rates) * size_of::<(u64, u64)>() as f64
-}
-
 pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
-    let dump = Target::open(bench.options.dump.as_deref())?;
-    let input = bench.input()?;
-    let mut folded = Folded::default();
-    let mut made = Vec::new();
-    let runs = bench.repeat(|| {
-        let meter = Meter::new(bench.partitions());
-        folded = Folded::default();
-        let recipe = input.clone();
-        let feed = bench.feed(generator(input.clone(), bench.limits.records), move |index, _| {
-            recipe.record(index)
-        });
-        let pipeline = Pipeline::new("exchange");
-        pipeline.source(meter.over(feed)).partition_by(ByKey).sink(folded.sink(digest));
-        let run = bench.observe(pipeline, &meter)?;
-        made = meter.by_partition();
-        Ok(run)
-    })?;
-    if let Some(dump) = dump {
-        dump.write_pairs(&input, &made)?;
-    }
-    let bytes = bytes_per_second(&runs);
+    let mut outcome = pairs::run(bench, "exchange", Origin::Every, ByKey)?;
     // After the runs, since its buffers would be in their peak of memory.
     let copied = (bench.options.baseline == Baseline::On).then(copy_bytes_per_second);
-    let result = object(json!({
-        "total_count": folded.count(),
-        "checksum": folded.checksum(),
-        "bytes_per_second": bytes,
-        "copy_bytes_per_second": copied,
-        "ratio": copied.map_or(Value::Null, |copied| (bytes / copied).into()),
-    }));
-    Ok(Outcome { runs, result, ..Outcome::default() })
+    let bytes = outcome.result["bytes_per_second"].as_f64();
+    let ratio = copied.zip(bytes).map(|(copied, bytes)| bytes / copied);
+    outcome.result.insert("copy_bytes_per_second".to_owned(), json!(copied));
+    outcome.result.insert("ratio".to_owned(), json!(ratio));
+    Ok(outcome)
 }
 
 /// What one core copies from memory to memory, counting each byte once; the median of a few.

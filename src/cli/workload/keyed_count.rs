@@ -36,10 +36,10 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
         let (tally, tallied) = Tally::new(keep);
         let generated = generator(input.clone(), bench.limits.records);
         let recipe = input.clone();
-        let feed = bench.feed(generated, move |index, _| recipe.record(index));
+        let feed = bench.feed(&meter, generated, move |index, _| recipe.record(index));
         let pipeline = Pipeline::new("keyed-count");
         pipeline
-            .source(meter.over(feed))
+            .source(feed)
             .key_by(|record: &(u64, u64)| record.0)
             .emit_at(emit_at)
             .aggregate((Count, sum(|record: &(u64, u64)| record.1)))

@@ -126,10 +126,10 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
         let lateness = Lateness { warmup_ns, ..Lateness::default() };
         let recipe = input.clone();
         let unpaced = generate(bench.limits.records, |_| (0, 0));
-        let feed = bench.feed(unpaced, move |index, due| (recipe.record(index).0, due));
+        let feed = bench.feed(&meter, unpaced, move |index, due| (recipe.record(index).0, due));
         let pipeline = Pipeline::new("latency");
         pipeline
-            .source(meter.over(feed))
+            .source(feed)
             .key_by(|record: &Stamped| record.0)
             .apply_keyed(CountEach)
             .sink(lateness.clone());

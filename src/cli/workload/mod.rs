@@ -2,6 +2,7 @@
 
 mod chain;
 mod exchange;
+mod feed;
 mod fold;
 mod hiccup;
 mod idle;
@@ -10,6 +11,7 @@ mod lane;
 mod latency;
 mod limits;
 mod meter;
+mod pairs;
 mod run;
 mod startup;
 mod tally;

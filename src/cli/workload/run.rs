@@ -7,7 +7,8 @@ use crate::cli::options::{RunOptions, Skew, Verbosity};
 use crate::cli::process;
 use crate::cli::progress::Progress;
 use crate::cli::workload::Limits;
-use crate::cli::workload::meter::{Feed, Meter};
+use crate::cli::workload::feed::{Feed, Pace};
+use crate::cli::workload::meter::Meter;
 use crate::connector::generator::{self, BenchInput, Generator, Recipe};
 use crate::connector::paced;
 use crate::dataflow::Pipeline;
@@ -110,18 +111,19 @@ impl Bench<'_> {
         BenchInput::new(self.options.seed, self.options.keys, skew)
     }
 
-    /// The source of `generated`, or of the same records on a schedule where there is a rate.
-    pub(crate) fn feed<R, F>(&self, generated: Generator<R>, record: F) -> Feed<R, F>
+    /// The source of `generated`, or of the same records on a schedule where there is a rate;
+    /// `meter` counts them.
+    pub(crate) fn feed<R, F>(&self, meter: &Meter, generated: Generator<R>, record: F) -> Feed<R, F>
     where
         R: Recipe,
         F: FnMut(u64, Nanos) -> R::Item + Clone + Send + 'static,
     {
         let lasting = self.limits.lasting();
-        match self.limits.rate {
+        let pace = match self.limits.rate {
             Some(rate) => {
                 let source = paced(rate, record);
                 let source = self.limits.records.into_iter().fold(source, |s, n| s.records(n));
-                Feed::Paced(lasting.into_iter().fold(source, |s, lasting| s.lasting(lasting)))
+                Pace::Scheduled(lasting.into_iter().fold(source, |s, lasting| s.lasting(lasting)))
             }
             None => {
                 let deadline = |lasting: Duration| {
@@ -129,9 +131,10 @@ impl Bench<'_> {
                     MonotonicClock.now().saturating_add(ns)
                 };
                 let until = lasting.map(deadline);
-                Feed::Generated(until.into_iter().fold(generated, |g, until| g.until(until)))
+                Pace::Free(until.into_iter().fold(generated, |g, until| g.until(until)))
             }
-        }
+        };
+        Feed::new(pace, meter)
     }
 
     /// Runs `pipeline`, whose sources `meter` counts, to its end or to the user's interrupt.
