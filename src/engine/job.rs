@@ -14,7 +14,6 @@ use crate::time::{Clock, MonotonicClock, Nanos};
 
 /// What does not change while a job runs.
 pub(crate) struct Facts {
-    pub(crate) name: String,
     pub(crate) started: Nanos,
     pub(crate) cores: Vec<Option<usize>>,
     pub(crate) warnings: Vec<String>,
@@ -52,7 +51,7 @@ impl Job {
 
     /// The name of its pipeline.
     pub fn name(&self) -> &str {
-        &self.facts.name
+        self.state.name()
     }
 
     /// Waits until the job has ended by itself and returns what it did. Blocks.
@@ -205,13 +204,7 @@ impl Job {
 
     fn close(&mut self) -> Result<Report> {
         self.system.stop();
-        let outcome = self.state.take_outcome();
-        #[cfg(feature = "tracing")]
-        match &outcome {
-            Ok(()) => tracing::info!(job = %self.facts.name, "job ended"),
-            Err(error) => tracing::error!(job = %self.facts.name, %error, "job failed"),
-        }
-        outcome?;
+        self.state.take_outcome()?;
         Ok(self.report())
     }
 }
@@ -222,5 +215,7 @@ impl Drop for Job {
             self.state.tell(Control::Stop);
             self.state.wait();
         }
+        #[cfg(feature = "tracing")]
+        tracing::info!(job = %self.state.name(), "job ended");
     }
 }

@@ -106,9 +106,9 @@ impl Engine {
             Metrics::Off => Detail::Counters,
         };
         let registry = Arc::new(Registry::new(built.shape.clone(), partitions, detail));
-        let state = Arc::new(JobState::new(partitions));
-        let Built { name, partitions, inputs, dead_letters, .. } = built;
-        let seeds = partitions
+        let Built { name, partitions: tasks, inputs, dead_letters, .. } = built;
+        let state = Arc::new(JobState::new(name, partitions));
+        let seeds = tasks
             .into_iter()
             .zip(sleepers.into_iter().zip(wakes))
             .enumerate()
@@ -131,10 +131,18 @@ impl Engine {
         let (system, handles) = SystemThread::start(seeds)?;
         state.set_partitions(handles);
         #[cfg(feature = "tracing")]
-        tracing::info!(job = %name, partitions = self.plan.partitions.len(), "job started");
+        self.tell_start(state.name());
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
-        let facts = job::Facts { name, started, cores, warnings: self.plan.warnings.clone() };
+        let facts = job::Facts { started, cores, warnings: self.plan.warnings.clone() };
         Ok(Job::new(state, system, registry, job::Ends { inputs, dead_letters }, facts))
+    }
+
+    #[cfg(feature = "tracing")]
+    fn tell_start(&self, job: &str) {
+        tracing::info!(job, partitions = self.plan.partitions.len(), "job started");
+        for warning in &self.plan.warnings {
+            tracing::warn!(job, warning, "job runs otherwise than asked for");
+        }
     }
 
     /// How partitions idle: where they share cores, whoever has nothing to do must let go of its

@@ -9,6 +9,8 @@ use crate::time::{Clock, MonotonicClock, Nanos};
 
 /// Shared by the handle and the partitions of one job. Touched when one of them begins or ends.
 pub(crate) struct JobState {
+    /// The name of the pipeline.
+    name: String,
     inner: Mutex<Inner>,
     ended: Condvar,
 }
@@ -25,7 +27,7 @@ struct Inner {
 }
 
 impl JobState {
-    pub(crate) fn new(partitions: usize) -> Self {
+    pub(crate) fn new(name: String, partitions: usize) -> Self {
         let inner = Inner {
             running: partitions,
             error: None,
@@ -34,7 +36,12 @@ impl JobState {
             wakers: Vec::new(),
             ended_at: 0,
         };
-        JobState { inner: Mutex::new(inner), ended: Condvar::new() }
+        JobState { name, inner: Mutex::new(inner), ended: Condvar::new() }
+    }
+
+    /// The name of the job's pipeline.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// What one partition calls when it has ended.
@@ -97,6 +104,11 @@ impl JobState {
     }
 
     fn partition_ended(&self, outcome: Result<()>) {
+        // Before the lock is taken: a subscriber may ask the job something.
+        #[cfg(feature = "tracing")]
+        if let Err(error) = &outcome {
+            tracing::error!(job = %self.name, %error, "job failed");
+        }
         let mut inner = self.lock();
         inner.running -= 1;
         if let Err(error) = outcome

@@ -158,8 +158,16 @@ fn of_task(task: &str, error: Error) -> Error {
 }
 
 fn panicked(task: &str, panic: &(dyn std::any::Any + Send)) -> Error {
-    let culprit = take_culprit().and_then(|culprit| Some((culprit.operator?, culprit.key)));
-    let place = match culprit {
+    let culprit = take_culprit();
+    #[cfg(feature = "tracing")]
+    tracing::error!(
+        task,
+        operator = culprit.as_ref().and_then(|culprit| culprit.operator),
+        key = culprit.as_ref().and_then(|culprit| culprit.key.as_deref()),
+        panic = said(panic),
+        "operator panicked"
+    );
+    let place = match culprit.and_then(|culprit| Some((culprit.operator?, culprit.key))) {
         Some((operator, Some(key))) => format!("operator `{operator}` panicked at key {key}"),
         Some((operator, None)) => format!("operator `{operator}` panicked"),
         None => format!("task `{task}` panicked"),

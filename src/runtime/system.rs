@@ -95,9 +95,10 @@ impl Drop for SystemThread {
 fn start_partition(seed: PartitionSeed, arbiter: &Arbiter) -> PartitionHandle {
     let PartitionSeed { make, sleeper, wake, ladder, core, on_exit } = seed;
     let mailbox = PartitionActor::start_in_arbiter(&arbiter.handle(), move |_| {
-        if let Some(core) = core {
-            // Before anything is allocated: the first touch decides where memory lies.
-            host::pin_current_thread(core);
+        // Before anything is allocated: the first touch decides where memory lies.
+        if core.is_some_and(|core| !host::pin_current_thread(core)) {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(core, "partition could not be pinned and runs where the system puts it");
         }
         PartitionActor::new(make(), sleeper, ladder, on_exit)
     });
