@@ -271,3 +271,74 @@ fn wrong_graph_is_refused_before_anything_runs() {
     assert_eq!(error.kind(), ErrorKind::InvalidConfig);
     assert!(error.to_string().contains("leads to no sink"), "{error}");
 }
+
+/// So many keys once, then silence.
+struct Burst(u64);
+
+impl SourceConnector for Burst {
+    type Item = u64;
+    type Source = Burst;
+
+    fn name(&self) -> String {
+        "burst".into()
+    }
+
+    fn open(&mut self, _: &TaskContext) -> Result<Burst> {
+        Ok(Burst(self.0))
+    }
+}
+
+impl Source for Burst {
+    type Item = u64;
+
+    fn poll(&mut self, max: usize, _: u64, batch: &mut Batch<u64>) -> Result<Polled> {
+        let rest = self.0.saturating_sub(max as u64);
+        batch.records.extend(rest..self.0);
+        self.0 = rest;
+        Ok(if batch.is_empty() { Polled::Pending } else { Polled::Ready })
+    }
+}
+
+/// A sink that has no room.
+struct Full;
+
+impl SinkConnector for Full {
+    type Item = (u64, u64);
+    type Sink = Full;
+
+    fn name(&self) -> String {
+        "full".into()
+    }
+
+    fn open(&mut self, _: &TaskContext) -> Result<Full> {
+        Ok(Full)
+    }
+}
+
+impl Sink for Full {
+    type Item = (u64, u64);
+
+    fn write(&mut self, _: &mut Batch<(u64, u64)>, _: u64) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn partition_without_room_waits_for_room_and_not_for_its_timers() {
+    let pipeline = Pipeline::new("full");
+    let keys = pipeline.source(Burst(20_000)).key_by(|key| *key);
+    keys.emit_at(EmitAt::Every(Duration::from_millis(1))).count().sink(Full);
+    let mut simulated = Simulation::seeded(1).partitions(1).build(pipeline).expect("it is right");
+    let clock = simulated.clock().clone();
+    let partition = &mut simulated.partitions()[0];
+    for _ in 0..1_000 {
+        turn(partition);
+        clock.advance(100_000);
+    }
+    for _ in 0..10 {
+        clock.advance(1_000_000);
+        let progress = turn(partition);
+        assert!(progress.blocked && !progress.progressed, "{progress:?}");
+        assert_eq!(progress.wake_at, None, "the sink wakes it, as sinks must");
+    }
+}

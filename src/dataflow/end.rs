@@ -150,7 +150,9 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd
     }
 
     fn wake_at(&self) -> Option<Nanos> {
-        [self.outbox.wake_at(), self.route.wake_at()].into_iter().flatten().min()
+        // Without room there is nowhere to put what the route has kept.
+        let route = self.route.wake_at().filter(|_| self.outbox.is_open());
+        [self.outbox.wake_at(), route].into_iter().flatten().min()
     }
 
     fn sent(&self) -> (u64, u64) {

@@ -227,6 +227,14 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         let moved = self.tell_time(step)? || waits.is_some() || self.passing.is_some();
         Ok((taken, moved))
     }
+
+    /// When the next step has something to do at the latest. With a full end nothing enters, so
+    /// neither input nor chain has a say: whoever makes room wakes the partition.
+    fn wake_at(&self, is_open: bool) -> Option<Nanos> {
+        let takes_in = is_open && self.phase == Phase::Running;
+        let inner = [self.input_wake_at, self.chain.wake_at()].into_iter().flatten().min();
+        [inner.filter(|_| takes_in), self.end.wake_at()].into_iter().flatten().min()
+    }
 }
 
 impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
@@ -265,10 +273,7 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
             progressed,
             blocked: !is_open,
             done: self.phase == Phase::Done,
-            wake_at: [self.input_wake_at, self.end.wake_at(), self.chain.wake_at()]
-                .into_iter()
-                .flatten()
-                .min(),
+            wake_at: self.wake_at(is_open),
         })
     }
 
