@@ -127,7 +127,7 @@ impl Running {
     /// Runs turns until the mailbox is due or there is nothing to do.
     fn stretch(&mut self, task: &TaskContext<'_>) -> Result<Stretch> {
         self.sleeper.withdraw();
-        let mut now = self.partition.now();
+        let mut now = self.partition.rested();
         let mailbox_due = now + MAILBOX_EVERY_NS;
         while now < mailbox_due {
             let progress = self.partition.turn()?;
@@ -146,7 +146,7 @@ impl Running {
                     if let Some(stretch) = self.park(task)? {
                         return Ok(stretch);
                     }
-                    now = self.partition.now();
+                    now = self.partition.rested();
                 }
             }
         }

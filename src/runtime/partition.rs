@@ -41,6 +41,8 @@ pub struct Partition {
     metrics: PartitionMetrics,
     clock: Box<dyn Clock>,
     index: usize,
+    /// What the last turn was.
+    activity: Activity,
 }
 
 impl Partition {
@@ -53,7 +55,7 @@ impl Partition {
     ) -> Self {
         let slots =
             tasks.into_iter().map(|(name, task)| Slot { name, task, done: false }).collect();
-        Partition { slots, metrics, clock, index }
+        Partition { slots, metrics, clock, index, activity: Activity::Idle }
     }
 
     /// Its index in the job.
@@ -64,6 +66,14 @@ impl Partition {
     /// Monotonic nanoseconds by its clock.
     pub fn now(&self) -> Nanos {
         self.clock.now()
+    }
+
+    /// Books the time since the last turn as what that turn was, so that sleep before work does not
+    /// count as work; returns the time.
+    pub fn rested(&mut self) -> Nanos {
+        let now = self.clock.now();
+        self.metrics.account(self.activity, now);
+        now
     }
 
     /// Steps every task once, from the sinks to the sources, so that room is made before more is
@@ -146,6 +156,7 @@ impl Partition {
         } else {
             Activity::Idle
         };
+        self.activity = activity;
         self.metrics.account(activity, now);
         if self.metrics.is_due(now) {
             self.metrics.publish(now);
