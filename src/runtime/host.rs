@@ -89,6 +89,12 @@ pub fn pin_current_thread(core: usize) -> bool {
     cores.into_iter().find(|known| known.id == core).is_some_and(core_affinity::set_for_current)
 }
 
+/// Names the calling thread for the operating system, as `top -H` shows it, and says whether that
+/// worked. Longer names than 15 bytes are cut.
+pub fn name_current_thread(name: &str) -> bool {
+    os::name_current_thread(name)
+}
+
 /// Asks for wake-ups of the calling thread that are late by at most `ns` (the usual is 50 µs), and
 /// says whether that worked. At least 1 ns.
 pub fn set_timer_slack(ns: u64) -> bool {
@@ -322,7 +328,11 @@ mod os {
 
     use std::num::NonZeroU64;
 
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_current_timer_slack};
+    use std::ffi::CString;
+
+    use rustix::thread::{
+        CpuSet, sched_getaffinity, sched_setaffinity, set_current_timer_slack, set_name,
+    };
 
     pub(super) fn allowed_cores() -> Option<Vec<usize>> {
         let set = sched_getaffinity(None).ok()?;
@@ -334,6 +344,10 @@ mod os {
         sched_getaffinity(None).is_ok_and(|set| sched_setaffinity(None, &set).is_ok())
     }
 
+    pub(super) fn name_current_thread(name: &str) -> bool {
+        CString::new(name).is_ok_and(|name| set_name(&name).is_ok())
+    }
+
     pub(super) fn set_timer_slack(ns: u64) -> bool {
         // 0 would mean the inherited value.
         set_current_timer_slack(NonZeroU64::new(ns.max(1))).is_ok()
@@ -342,7 +356,7 @@ mod os {
 
 #[cfg(not(target_os = "linux"))]
 mod os {
-    //! Elsewhere: the cores that the pinning library knows, no timer slack.
+    //! Elsewhere: the cores that the pinning library knows, no names, no timer slack.
 
     pub(super) fn allowed_cores() -> Option<Vec<usize>> {
         Some(core_affinity::get_core_ids()?.into_iter().map(|core| core.id).collect())
@@ -350,6 +364,10 @@ mod os {
 
     pub(super) fn may_pin() -> bool {
         allowed_cores().is_some_and(|cores| !cores.is_empty())
+    }
+
+    pub(super) fn name_current_thread(_name: &str) -> bool {
+        false
     }
 
     pub(super) fn set_timer_slack(_ns: u64) -> bool {

@@ -13,6 +13,7 @@ use crate::runtime::control::PartitionHandle;
 use crate::runtime::host;
 use crate::runtime::idle::Ladder;
 use crate::runtime::partition::Partition;
+use crate::runtime::placement::{SYSTEM_THREAD, thread_name};
 
 /// Everything a partition's thread needs to begin.
 pub struct PartitionSeed {
@@ -48,14 +49,15 @@ impl SystemThread {
     pub fn start(seeds: Vec<PartitionSeed>) -> Result<(SystemThread, Vec<PartitionHandle>)> {
         let (started, start) = mpsc::channel();
         let thread = std::thread::Builder::new()
-            .name("millstream-system".to_owned())
+            .name(SYSTEM_THREAD.to_owned())
             .spawn(move || {
                 let system = System::new();
                 let arbiters: Vec<Arbiter> = seeds.iter().map(|_| Arbiter::new()).collect();
                 let handles = seeds
                     .into_iter()
                     .zip(&arbiters)
-                    .map(|(seed, arbiter)| start_partition(seed, arbiter))
+                    .enumerate()
+                    .map(|(index, (seed, arbiter))| start_partition(index, seed, arbiter))
                     .collect::<Vec<_>>();
                 // The receiver waits below; it cannot be gone.
                 let _ = started.send((System::current(), handles));
@@ -92,9 +94,11 @@ impl Drop for SystemThread {
     }
 }
 
-fn start_partition(seed: PartitionSeed, arbiter: &Arbiter) -> PartitionHandle {
+fn start_partition(index: usize, seed: PartitionSeed, arbiter: &Arbiter) -> PartitionHandle {
     let PartitionSeed { make, sleeper, wake, ladder, core, on_exit } = seed;
     let mailbox = PartitionActor::start_in_arbiter(&arbiter.handle(), move |_| {
+        // The arbiter has named the thread in its own way.
+        host::name_current_thread(&thread_name(index));
         // Before anything is allocated: the first touch decides where memory lies.
         if core.is_some_and(|core| !host::pin_current_thread(core)) {
             #[cfg(feature = "tracing")]
