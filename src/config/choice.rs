@@ -28,7 +28,7 @@ pub enum Pin {
     Off,
 }
 
-/// The last rung of the ladder that a partition without work climbs: spin, yield, park.
+/// The last rung of the ladder that a partition without work climbs: spin, yield, nap, park.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Idle {
     /// Sleeps until a lane or a message wakes it.

@@ -185,8 +185,9 @@ static KNOBS: [Knob; 12] = [
         form: Form::Text,
         lifetime: Lifetime::Start,
         help: "what a partition without work ends up doing",
-        docs: "park costs some microseconds to wake up and no processor time. spin answers \
-               fastest and needs a core of its own: on a shared core it is the slowest by far.",
+        docs: "park costs some tens of microseconds to wake up and no processor time; where work \
+               comes in drops it naps, so that they gather. spin answers fastest and needs a \
+               core of its own: on a shared core it is the slowest by far.",
         set: |values, text| choose(&mut values.idle, text),
         show: |values| Some(values.idle.name().to_owned()),
     },
@@ -197,8 +198,8 @@ static KNOBS: [Knob; 12] = [
         form: Form::Integer,
         lifetime: Lifetime::Start,
         help: "microseconds to spin before the next rung of --idle",
-        docs: "Longer spins save wake-ups where work comes in small pauses, and burn the core \
-               in between.",
+        docs: "Longer spins save wake-ups in the pauses of full work, and burn the core in \
+               between. The time starts anew after 50 us of work without a pause.",
         set: |values, text| {
             values.spin_us = parse::count(text, SPIN_US)?;
             Ok(())

@@ -136,12 +136,16 @@ impl Running {
             }
             now = self.partition.now();
             if progress.progressed {
-                self.ladder.reset();
+                self.ladder.worked(now);
                 continue;
             }
             match self.ladder.rest(now) {
                 Rest::Spin => std::hint::spin_loop(),
                 Rest::Yield => idle::give_way(),
+                Rest::Nap => {
+                    idle::nap();
+                    now = self.partition.rested();
+                }
                 Rest::Park => {
                     if let Some(stretch) = self.park(task)? {
                         return Ok(stretch);
