@@ -3,8 +3,7 @@
 //! A contender of ours runs its input (`Case::records` of `Work::input`, after one record (key, 0)
 //! for every key from every partition where `Case::warm` asks for it) through an engine with one
 //! partition on each of `Work::cores`, and gives the seconds from the first record that counts to
-//! the last result. In the open loop, partition *p* of *P* sends its record *j* at
-//! `j * Offer::interval_ns()` after the start.
+//! the last result.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -21,11 +20,12 @@ use millstream::state::aggregate::{Count, sum};
 
 use crate::case::Case;
 use crate::feed::{Feed, Line, Record};
+use crate::ours_latency;
 use crate::work::{Contender, Pass, Work};
 
 /// `ours` and `ours_pre_aggregated`.
 pub const CONTENDERS: &[Contender] = &[
-    Contender { name: "ours", shapes: &[""], run, latency: None },
+    Contender { name: "ours", shapes: &[""], run, latency: Some(ours_latency::run) },
     Contender {
         name: "ours_pre_aggregated",
         shapes: &[""],

@@ -93,8 +93,10 @@ fn middle(reports: &[Value]) -> Value {
     for name in PERCENTILES.iter().map(|percentile| percentile.0).chain(["max", "rate_achieved"]) {
         one[name] = json!(median(&figures(name)) as u64);
     }
-    one["is_rate_held"] = json!(reports.iter().all(|report| report["is_rate_held"] == true));
-    one["p50_of_each"] = json!(figures("p50").iter().map(|&ns| ns as u64).collect::<Vec<_>>());
+    for name in ["p50", "p90"] {
+        let each: Vec<u64> = figures(name).iter().map(|&ns| ns as u64).collect();
+        one[format!("{name}_of_each")] = json!(each);
+    }
     one
 }
 
