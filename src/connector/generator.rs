@@ -24,7 +24,8 @@ pub const TABLE: usize = 1 << 22;
 /// Most keys of a skewed [`BenchInput`], whose table holds them in 32 bits each.
 pub const SKEWED_KEYS_MAX: u64 = 1 << 32;
 
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+/// The step between the states of splitmix64.
+pub(super) const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 const TABLE_SALT: u64 = 0x5A17;
 
 // A block never wraps around the table, so that it is one slice of it.
@@ -327,10 +328,11 @@ impl<R: Recipe> Dealt<R> {
     }
 }
 
-/// The benchmark's input as a source, in parallel on all partitions: `records` in all, or `None`
-/// for no end of its own (see [`Generator::until`] and [`Generator::stop_on`]).
-pub fn generator(input: BenchInput, records: impl Into<Option<u64>>) -> Generator<BenchInput> {
-    Generator { recipe: input, records: records.into(), until: None, stop: None }
+/// What `recipe` makes (the benchmark's input, say) as a source, in parallel on all partitions:
+/// `records` in all, or `None` for no end of its own (see [`Generator::until`] and
+/// [`Generator::stop_on`]).
+pub fn generator<R: Recipe>(recipe: R, records: impl Into<Option<u64>>) -> Generator<R> {
+    Generator { recipe, records: records.into(), until: None, stop: None }
 }
 
 /// A source of `function(0)`, `function(1)`, …, in parallel on all partitions: `records` in all, or
@@ -348,8 +350,7 @@ where
     T: Send + 'static,
     F: FnMut(u64) -> T + Clone + Send + 'static,
 {
-    let recipe = PerRecord { function };
-    Generator { recipe, records: records.into(), until: None, stop: None }
+    generator(PerRecord { function }, records)
 }
 
 /// Connector of generated records, made by [`generator`] and [`generate`].
