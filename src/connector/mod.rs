@@ -13,6 +13,8 @@ mod stdout;
 pub mod channel;
 pub mod file;
 pub mod generator;
+#[cfg(feature = "nexmark")]
+pub mod nexmark;
 
 pub use blackhole::{Blackhole, BlackholeSink, Count, blackhole};
 pub use channel::input::{Channel, Input, Inputs, TrySendError, channel};
