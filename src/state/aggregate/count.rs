@@ -3,6 +3,16 @@
 use crate::state::aggregate::Aggregate;
 
 /// Counts records.
+///
+/// ```
+/// use millstream::state::aggregate::{Aggregate, Count};
+///
+/// let mut accumulator = 0;
+/// for record in ["a", "b"] {
+///     Count.add(&mut accumulator, &record);
+/// }
+/// assert_eq!(Aggregate::<&str>::finish(&Count, &accumulator), 2);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count;
 

@@ -5,7 +5,18 @@ use serde::{Deserialize, Serialize};
 use crate::state::aggregate::Aggregate;
 
 /// The mean of `value(record)`, `None` while no value is known. `value` returns an `f64`, or an
-/// `Option<f64>` whose `None` is unknown and left out.
+/// `Option<f64>` whose `None` is unknown and left out. A value that is NaN makes the mean NaN.
+///
+/// ```
+/// use millstream::state::aggregate::{Aggregate, mean};
+///
+/// let delay = mean(|minutes: &Option<f64>| *minutes);
+/// let mut accumulator = Default::default();
+/// for minutes in [Some(1.0), None, Some(4.0)] {
+///     delay.add(&mut accumulator, &minutes);
+/// }
+/// assert_eq!(delay.finish(&accumulator), Some(2.5));
+/// ```
 pub fn mean<T, V, F>(value: F) -> Mean<F>
 where
     V: Into<Option<f64>>,

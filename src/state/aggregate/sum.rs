@@ -4,7 +4,19 @@ use crate::state::Storable;
 use crate::state::aggregate::Aggregate;
 
 /// Sums `value(record)`. Integers wrap around on overflow, which keeps the sum independent of the
-/// order of records; take a wider type in `value` where that could happen.
+/// order of records; take a wider type in `value` where that could happen. Among floats, NaN and
+/// opposite infinities make the sum NaN.
+///
+/// ```
+/// use millstream::state::aggregate::{Aggregate, sum};
+///
+/// let bytes = sum(|packet: &Vec<u8>| packet.len() as u64);
+/// let mut accumulator = 0;
+/// for packet in [vec![1, 2, 3], vec![4]] {
+///     bytes.add(&mut accumulator, &packet);
+/// }
+/// assert_eq!(bytes.finish(&accumulator), 4);
+/// ```
 pub fn sum<T, V: Summand, F: Fn(&T) -> V + Clone + Send + 'static>(value: F) -> Sum<F> {
     Sum { value }
 }
