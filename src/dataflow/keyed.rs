@@ -5,6 +5,7 @@ use std::vec::Drain;
 use crate::dataflow::blame::watched_key;
 use crate::dataflow::chain::{feed, stow};
 use crate::dataflow::{Chain, Emit, Flow, Meta, Passed, Signal, TaskContext, TimeDomain, Untimed};
+use crate::error::Result;
 use crate::exchange::combine::Partial;
 use crate::record::{Batch, Key};
 use crate::routing::KeyedPartitioner;
@@ -32,6 +33,11 @@ pub trait KeyedOperator<K, I>: Clone + Send + 'static {
     type Partial: Send + 'static;
     /// The name in reports and errors.
     const NAME: &'static str;
+
+    /// What is wrong with how it is set up, if anything is; asked before the start.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Takes one record of a key.
     fn on_record<E: Emit<Self::Out>>(

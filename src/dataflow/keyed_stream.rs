@@ -242,9 +242,8 @@ where
     {
         let KeyedStream { stream, key_of, partitioner, emit_at, pre_aggregate } = self;
         let draft = stream.draft();
-        for problem in [partitioner.check(), emit_at.check()].into_iter().filter_map(Result::err) {
-            draft.borrow_mut().problems.push(problem);
-        }
+        let checks = [partitioner.check(), emit_at.check(), operator.check()];
+        draft.borrow_mut().problems.extend(checks.into_iter().filter_map(Result::err));
         let wires: Wires<Row<C>, Partial<K, Op::Partial>> = Wires::new(EdgeKind::Exchange);
         let senders = wires.clone();
         let keyed = Keyed::new(operator, key_of.clone(), partitioner.clone());
