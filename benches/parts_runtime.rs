@@ -20,6 +20,7 @@ use millstream::metrics::{Blocked, Detail, JobShape, PartitionMetrics, Registry,
 use millstream::runtime::{
     Control, Ladder, Partition, PartitionHandle, PartitionSeed, SystemThread, host,
 };
+use millstream::time::watermark::Progress;
 use millstream::time::{MonotonicClock, Nanos};
 
 fn metrics(tasks: usize) -> PartitionMetrics {
@@ -50,6 +51,8 @@ impl End<u64> for Nowhere {
     fn end_slice(&mut self, _: &mut StepContext<'_>) -> Result<()> {
         Ok(())
     }
+
+    fn tell(&mut self, _: Progress) {}
 
     fn retry(&mut self, _: &mut StepContext<'_>) -> Result<bool> {
         Ok(true)
@@ -84,7 +87,7 @@ fn empty_turn(c: &mut Criterion) {
         let mut waiting = || -> Box<dyn Task> {
             let (from, lanes): (Vec<_>, Vec<_>) = (0..2).map(|_| lane(8, None, None)).unzip();
             senders.extend(from);
-            Box::new(ChainTask::new(Box::new(Gate::new(lanes)), Identity::new(), Nowhere))
+            Box::new(ChainTask::new(Box::new(Gate::new(lanes)), Identity::<u64>::new(), Nowhere))
         };
         let mut partition = partition((0..tasks).map(|_| waiting()).collect());
         group.bench_function(BenchmarkId::from_parameter(tasks), |b| {

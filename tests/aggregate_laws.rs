@@ -239,7 +239,8 @@ fn those_that_do_not_merge_depend_on_the_order() {
 #[test]
 fn sketched_quantiles_are_within_their_error_however_they_are_split() {
     let at = [0.0, 0.001, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 1.0];
-    let shapes: [(&str, fn(f64) -> f64); 5] = [
+    type Shape = fn(f64) -> f64;
+    let shapes: [(&str, Shape); 5] = [
         ("even", |x| x),
         ("around 0", |x| (x - 0.4) * 1e6),
         ("negative", |x| -1.0 / (x + 1e-9)),

@@ -90,6 +90,20 @@ keyed_conforms! {
     max_conforms: |k| k.max(|record| record.2);
     mean_conforms: |k| k.mean(|record| record.2 as f64);
     std_dev_conforms: |k| k.std_dev(|record| record.2 as f64);
+    variance_conforms: |k| k.variance(|record| record.2 as f64);
+    median_conforms: |k| k.median(|record| record.2 as f64);
+    quantiles_conform: |k| k.quantiles([0.1, 0.9], |record| record.2 as f64);
+    quantile_sketch_conforms: |k| k.quantile_sketch([0.1, 0.9], |record| record.2 as f64);
+    count_distinct_conforms: |k| k.count_distinct(|record| record.2);
+    distinct_sketch_conforms: |k| k.distinct_sketch(|record| record.2);
+    arg_min_conforms: |k| k.arg_min(|record| (record.2, record.0));
+    arg_max_conforms: |k| k.arg_max(|record| (record.2, record.0));
+    first_by_conforms: |k| k.first_by(|record| record.0);
+    last_by_conforms: |k| k.last_by(|record| record.0);
+    top_k_conforms: |k| k.top_k(3, |record| (record.2, record.0));
+    first_conforms: |k| k.first();
+    last_conforms: |k| k.last();
+    collect_by_key_conforms: |k| k.collect_by_key();
     tuple_aggregate_conforms: |k| {
         k.aggregate((Count, (sum(|r: &Record| r.2), max(|r: &Record| r.0))))
     };

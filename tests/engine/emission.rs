@@ -163,3 +163,25 @@ fn keys_of_many_types_meet_their_own() {
     assert_eq!(sorted(by_enum.take()), expected);
     assert_eq!(by_nothing.take(), [((), 600)]);
 }
+
+#[test]
+fn what_does_not_merge_sees_the_order_of_the_source_whatever_is_asked() {
+    use millstream::config::PreAggregate;
+    for pre_aggregate in [PreAggregate::Off, PreAggregate::On, PreAggregate::Auto] {
+        let pipeline = Pipeline::new("arrival");
+        // 10,000 keys by turns: more than are folded at a time, so that one would lose the order.
+        let numbers = || {
+            let numbers = pipeline.source(iterator(0u64..50_000));
+            numbers.key_by(|n| n % 10_000).pre_aggregate(pre_aggregate)
+        };
+        let (firsts, lasts) = (numbers().first().collect(), numbers().last().collect());
+        let all = numbers().collect_by_key().collect();
+        engine(3).run(pipeline).expect("nothing fails");
+        assert!(firsts.take().iter().all(|(key, first)| first == key), "{pre_aggregate:?}");
+        assert!(lasts.take().iter().all(|(key, last)| *last == key + 40_000), "{pre_aggregate:?}");
+        for (key, all) in all.take() {
+            let expected: Vec<u64> = (0..5).map(|turn| key + turn * 10_000).collect();
+            assert_eq!(all, expected, "{pre_aggregate:?}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use millstream::dataflow::{Polled, Source, SourceConnector, TaskContext};
 use millstream::prelude::*;
 use millstream::record::Batch;
 use millstream::routing::Ranges;
+use millstream::state::aggregate::{Count, distinct_sketch};
 
 use crate::engine;
 
@@ -104,6 +105,24 @@ fn every_emission_but_the_end_suits_an_endless_source() {
         let job = engine(2).start(pipeline).expect("this emission suits");
         job.drain().expect("nothing fails");
     }
+}
+
+#[test]
+fn aggregates_that_are_set_up_wrongly_are_told_together() {
+    let pipeline = Pipeline::new("aggregates");
+    let numbers = || pipeline.source(iterator(0u64..9)).key_by(|n| *n);
+    numbers().top_k(0, |n| *n).named("a").sink(blackhole());
+    numbers().quantiles([0.5, 1.5], |n| *n as f64).named("b").sink(blackhole());
+    numbers().quantile_sketch([f64::NAN], |n| *n as f64).named("c").sink(blackhole());
+    let sketch = distinct_sketch(|n: &u64| *n).precision(40);
+    numbers().aggregate((Count, sketch)).named("d").sink(blackhole());
+    let expected = [
+        "top_k keeps 0 records; allowed: at least 1",
+        "quantile 1.5 is asked for; allowed: 0..=1",
+        "quantile NaN is asked for; allowed: 0..=1",
+        "precision of a distinct_sketch is 40; allowed: 4..=18",
+    ];
+    assert_eq!(refused(pipeline), expected);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::channel;
 
+use millstream::config::PreAggregate;
 use millstream::connector::{collection, for_each, iterator};
 use millstream::dataflow::Chain;
 use millstream::prelude::*;
@@ -199,10 +200,9 @@ fn aggregates_of_all_kinds_agree_with_arithmetic() {
     let alone = pipeline.source(collection(vec![5.0])).key_by(|_| ()).std_dev(|n| *n).collect();
     engine(3).run(pipeline).expect("nothing fails");
     assert_eq!(sorted(sums.take()), [(false, 251_001), (true, 250_500)]);
-    assert_eq!(sorted(lows.take()), [(false, Some(1)), (true, Some(2))]);
-    assert_eq!(sorted(highs.take()), [(false, Some(1_001)), (true, Some(1_000))]);
+    assert_eq!(sorted(lows.take()), [(false, 1), (true, 2)]);
+    assert_eq!(sorted(highs.take()), [(false, 1_001), (true, 1_000)]);
     for (even, mean) in means.take() {
-        let mean = mean.expect("every key has records");
         assert!((mean - 501.0).abs() < 1e-9, "{even}: {mean}");
     }
     for (even, deviation) in deviations.take() {
@@ -213,4 +213,49 @@ fn aggregates_of_all_kinds_agree_with_arithmetic() {
         assert!((deviation - expected).abs() < 1e-9 * expected, "{even}: {deviation}");
     }
     assert_eq!(alone.take(), [((), None)]);
+}
+
+#[test]
+fn selections_quantiles_and_distinct_counts_agree_with_arithmetic() {
+    for pre_aggregate in [PreAggregate::Off, PreAggregate::On] {
+        let pipeline = Pipeline::new("aggregates");
+        let numbers = || {
+            let numbers = pipeline.source(iterator(1u64..=1_001)).rebalance();
+            numbers.key_by(|n| n % 2 == 0).pre_aggregate(pre_aggregate)
+        };
+        let farthest = numbers().arg_max(|n| n.abs_diff(700) * 2 + n % 2).collect();
+        let nearest = numbers().arg_min(|n| n.abs_diff(700) * 2 + n % 2).collect();
+        let firsts = numbers().first_by(|n| *n).collect();
+        let lasts = numbers().last_by(|n| *n).collect();
+        let tops = numbers().top_k(3, |n| *n).collect();
+        let medians = numbers().median(|n| *n as f64).collect();
+        let quartiles = numbers().quantiles([0.25, 0.75], |n| *n as f64).collect();
+        let sketched = numbers().quantile_sketch([1.0], |n| *n as f64).collect();
+        let tens = numbers().count_distinct(|n| n % 10).collect();
+        let about = numbers().distinct_sketch(|n| n % 10).collect();
+        let variances = numbers().variance(|n| (n % 4) as f64).collect();
+        engine(3).run(pipeline).expect("nothing fails");
+        assert_eq!(sorted(farthest.take()), [(false, 1), (true, 2)]);
+        assert_eq!(sorted(nearest.take()).last(), Some(&(true, 700)));
+        assert_eq!(sorted(firsts.take()), [(false, 1), (true, 2)]);
+        assert_eq!(sorted(lasts.take()), [(false, 1_001), (true, 1_000)]);
+        let expected = [(false, vec![1_001, 999, 997]), (true, vec![1_000, 998, 996])];
+        assert_eq!(sorted(tops.take()), expected);
+        assert_eq!(by_key(medians.take()), [(false, Some(501.0)), (true, Some(501.0))]);
+        let expected = [(false, Some([251.0, 751.0])), (true, Some([251.5, 750.5]))];
+        assert_eq!(by_key(quartiles.take()), expected);
+        let expected = [(false, Some([1_001.0])), (true, Some([1_000.0]))];
+        assert_eq!(by_key(sketched.take()), expected);
+        assert_eq!(sorted(tens.take()), [(false, 5), (true, 5)]);
+        assert_eq!(sorted(about.take()), [(false, 5), (true, 5)]);
+        // Of the even numbers 250 times 0 and 2 each: 500 / 499.
+        let (_, variance) = by_key(variances.take())[1];
+        assert!((variance.expect("many") - 500.0 / 499.0).abs() < 1e-9, "{variance:?}");
+    }
+}
+
+/// By key, whatever the values are.
+fn by_key<V>(mut results: Vec<(bool, V)>) -> Vec<(bool, V)> {
+    results.sort_by_key(|(key, _)| *key);
+    results
 }

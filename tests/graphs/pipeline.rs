@@ -115,7 +115,6 @@ pub(crate) fn build_keyed<Q: KeyedPartitioner<u64>>(
     let made = move |(key, value): (u64, i64)| result(step, key, value);
     let value = |item: &Item| item.value;
     let float = |item: &Item| item.value as f64;
-    let known = |value: Option<i64>| value.expect("a key has records");
     match what {
         What::Pass => keyed.apply_keyed(Pass).boxed(),
         What::CountEach => keyed
@@ -125,9 +124,11 @@ pub(crate) fn build_keyed<Q: KeyedPartitioner<u64>>(
             .boxed(),
         What::Count => keyed.count().map(move |(key, n)| made((key, n as i64))).boxed(),
         What::Sum => keyed.sum(value).map(made).boxed(),
-        What::Min => keyed.min(value).map(move |(key, low)| made((key, known(low)))).boxed(),
-        What::Max => keyed.max(value).map(move |(key, high)| made((key, known(high)))).boxed(),
-        What::Mean => keyed.mean(float).map(move |(key, mean)| made((key, rounded(mean)))).boxed(),
+        What::Min => keyed.min(value).map(made).boxed(),
+        What::Max => keyed.max(value).map(made).boxed(),
+        What::Mean => {
+            keyed.mean(float).map(move |(key, mean)| made((key, rounded(Some(mean))))).boxed()
+        }
         What::StdDev => keyed.std_dev(float).map(move |(key, s)| made((key, rounded(s)))).boxed(),
         What::Pair => keyed
             .aggregate((Count, sum(value)))

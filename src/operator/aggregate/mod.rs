@@ -1,14 +1,21 @@
-//! Running aggregates per key: `aggregate`, and `count`, `sum`, `min`, `max`, `mean`, `std_dev`.
+//! Running aggregates per key: `aggregate`, `count` and `sum`; the other one-line forms lie in one
+//! file for each family.
+
+mod arrival;
+mod distinct;
+mod extreme;
+mod moments;
+mod quantile;
 
 use crate::config::PreAggregate;
 use crate::dataflow::{
     Chain, Emit, EmitAt, KeyContext, KeyedOperator, KeyedOutput, KeyedStream, Row, TimeDomain,
 };
+use crate::error::Result;
 use crate::exchange::combine::{Combiner, Mode};
 use crate::record::Key;
 use crate::routing::KeyedPartitioner;
-use crate::state::Storable;
-use crate::state::aggregate::{self, Aggregate, Count, Max, Mean, Min, StdDev, Sum, Summand};
+use crate::state::aggregate::{self, Aggregate, Count, Sum, Summand};
 use crate::time::Nanos;
 
 impl<K, C, F, Q> KeyedStream<C, F, Q>
@@ -21,8 +28,9 @@ where
     /// Aggregates the records of each key; emits `(key, value)` as
     /// [`emit_at`](KeyedStream::emit_at) says.
     ///
-    /// An aggregate that merges may be pre-aggregated in front of the exchange, which changes
-    /// nothing but speed; not under [`EmitAt::EachRecord`], where every record has its result.
+    /// An aggregate that [merges](Aggregate::MERGES) may be pre-aggregated in front of the
+    /// exchange, which changes nothing but speed; not under [`EmitAt::EachRecord`], where every
+    /// record has its result.
     ///
     /// ```
     /// # use millstream::{connector::iterator, prelude::*};
@@ -75,6 +83,27 @@ where
     pub fn count(self) -> KeyedOutput<C, K, F, Q, Running<Count>> {
         self.aggregate(Count)
     }
+
+    /// Sums `value(record)` over the records of each key; integers wrap around.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// let prices = pipeline.source(iterator([("tea", 3u64), ("jam", 5), ("tea", 4)]));
+    /// let sums = prices.key_by(|(what, _)| *what).sum(|(_, price)| *price).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// let mut sums = sums.take();
+    /// sums.sort();
+    /// assert_eq!(sums, [("jam", 5), ("tea", 7)]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn sum<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Sum<G>>>
+    where
+        V: Summand,
+        G: Fn(&C::Out) -> V + Clone + Send + 'static,
+    {
+        self.aggregate(aggregate::sum(value))
+    }
 }
 
 /// The operator of [`KeyedStream::aggregate`].
@@ -107,6 +136,10 @@ where
     type State = A::Accumulator;
     type Partial = A::Accumulator;
     const NAME: &'static str = "aggregate";
+
+    fn check(&self) -> Result<()> {
+        self.aggregate.check()
+    }
 
     #[inline(always)]
     fn on_record<E: Emit<Self::Out>>(
@@ -156,108 +189,6 @@ where
         context: &mut KeyContext<'_, K, E>,
     ) {
         self.emit(state, context);
-    }
-}
-
-/// The one-line forms of [`aggregate`](KeyedStream::aggregate) over a number in each record.
-impl<K, C, F, Q> KeyedStream<C, F, Q>
-where
-    K: Key,
-    C: Chain,
-    F: Fn(&C::Out) -> K + Clone + Send + 'static,
-    Q: KeyedPartitioner<K>,
-{
-    /// Sums `value(record)` over the records of each key; integers wrap around.
-    ///
-    /// ```
-    /// # use millstream::{connector::iterator, prelude::*};
-    /// # let pipeline = Pipeline::new("example");
-    /// let prices = pipeline.source(iterator([("tea", 3u64), ("jam", 5), ("tea", 4)]));
-    /// let sums = prices.key_by(|(what, _)| *what).sum(|(_, price)| *price).collect();
-    /// # Engine::new(Config::default())?.run(pipeline)?;
-    /// let mut sums = sums.take();
-    /// sums.sort();
-    /// assert_eq!(sums, [("jam", 5), ("tea", 7)]);
-    /// # Ok::<(), millstream::Error>(())
-    /// ```
-    pub fn sum<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Sum<G>>>
-    where
-        V: Summand,
-        G: Fn(&C::Out) -> V + Clone + Send + 'static,
-    {
-        self.aggregate(aggregate::sum(value))
-    }
-
-    /// The smallest `value(record)` of each key.
-    ///
-    /// ```
-    /// # use millstream::{connector::iterator, prelude::*};
-    /// # let pipeline = Pipeline::new("example");
-    /// let min = pipeline.source(iterator([4, 1, 9])).key_by(|_| ()).min(|n| *n).collect();
-    /// # Engine::new(Config::default())?.run(pipeline)?;
-    /// assert_eq!(min.take(), [((), Some(1))]);
-    /// # Ok::<(), millstream::Error>(())
-    /// ```
-    pub fn min<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Min<G>>>
-    where
-        V: Ord + Clone + Storable,
-        G: Fn(&C::Out) -> V + Clone + Send + 'static,
-    {
-        self.aggregate(aggregate::min(value))
-    }
-
-    /// The largest `value(record)` of each key.
-    ///
-    /// ```
-    /// # use millstream::{connector::iterator, prelude::*};
-    /// # let pipeline = Pipeline::new("example");
-    /// let max = pipeline.source(iterator([4, 1, 9])).key_by(|_| ()).max(|n| *n).collect();
-    /// # Engine::new(Config::default())?.run(pipeline)?;
-    /// assert_eq!(max.take(), [((), Some(9))]);
-    /// # Ok::<(), millstream::Error>(())
-    /// ```
-    pub fn max<V, G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Max<G>>>
-    where
-        V: Ord + Clone + Storable,
-        G: Fn(&C::Out) -> V + Clone + Send + 'static,
-    {
-        self.aggregate(aggregate::max(value))
-    }
-
-    /// The arithmetic mean of `value(record)` of each key.
-    ///
-    /// ```
-    /// # use millstream::{connector::iterator, prelude::*};
-    /// # let pipeline = Pipeline::new("example");
-    /// let mean = pipeline.source(iterator([1.0, 2.0, 6.0])).key_by(|_| ()).mean(|n| *n).collect();
-    /// # Engine::new(Config::default())?.run(pipeline)?;
-    /// assert_eq!(mean.take(), [((), Some(3.0))]);
-    /// # Ok::<(), millstream::Error>(())
-    /// ```
-    pub fn mean<G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<Mean<G>>>
-    where
-        G: Fn(&C::Out) -> f64 + Clone + Send + 'static,
-    {
-        self.aggregate(aggregate::mean(value))
-    }
-
-    /// The sample standard deviation (n − 1) of `value(record)` of each key; `None` for fewer than
-    /// two records.
-    ///
-    /// ```
-    /// # use millstream::{connector::iterator, prelude::*};
-    /// # let pipeline = Pipeline::new("example");
-    /// let numbers = pipeline.source(iterator([1.0, 2.0, 3.0]));
-    /// let deviation = numbers.key_by(|_| ()).std_dev(|n| *n).collect();
-    /// # Engine::new(Config::default())?.run(pipeline)?;
-    /// assert_eq!(deviation.take(), [((), Some(1.0))]);
-    /// # Ok::<(), millstream::Error>(())
-    /// ```
-    pub fn std_dev<G>(self, value: G) -> KeyedOutput<C, K, F, Q, Running<StdDev<G>>>
-    where
-        G: Fn(&C::Out) -> f64 + Clone + Send + 'static,
-    {
-        self.aggregate(aggregate::std_dev(value))
     }
 }
 
