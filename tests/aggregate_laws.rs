@@ -282,7 +282,7 @@ fn sketched_distinct_counts_are_within_five_standard_errors() {
         let (mut left, mut right) = Default::default();
         for value in 0..size {
             // Overlapping halves.
-            let value = (value << 24) | seed;
+            let value = (value << 32) | seed;
             sketch.add(if random.one_in(2) { &mut left } else { &mut right }, &value);
             sketch.add(&mut left, &value);
         }

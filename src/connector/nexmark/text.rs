@@ -144,7 +144,7 @@ impl Channel {
         let drawn = mix64(mix64(self.0.into()));
         match self.is_hot() {
             true => Some(self.0),
-            false => (drawn % 10 > 0).then_some((drawn >> 33) as u32),
+            false => (!drawn.is_multiple_of(10)).then_some((drawn >> 33) as u32),
         }
     }
 
