@@ -6,7 +6,7 @@
 //! `cargo bench --bench state_layout -- [--repeat N] [--sizes 1000,100000,10000000]
 //! [--only NAME,NAME]`
 
-#![allow(unsafe_code, missing_docs)] // Budget: 1 block, the prefetch of the store's own code.
+#![allow(unsafe_code, missing_docs)] // Budget: 1 block, a prefetch.
 #![allow(clippy::disallowed_methods)] // A benchmark reads the clock.
 
 use std::hash::BuildHasherDefault;
@@ -33,12 +33,6 @@ trait Layout {
     fn ask(&self, hash: u64) -> u64;
     fn state(&mut self, hash: u64, key: u64) -> &mut State;
     fn bytes(&self) -> usize;
-
-    /// Updates a whole batch, if the layout has its own way to.
-    #[inline(always)]
-    fn update_batch(&mut self, _batch: &[(u64, u64, u64)]) -> bool {
-        false
-    }
 }
 
 #[inline(always)]
@@ -133,12 +127,11 @@ impl Layout for Groups {
     }
 }
 
+/// The engine's store.
 struct Segments(KeyedStore<u64, State>);
 
 impl Layout for Segments {
-    #[inline]
-    fn ask(&self, hash: u64) -> u64 {
-        self.0.prefetch(hash);
+    fn ask(&self, _hash: u64) -> u64 {
         0
     }
 
@@ -212,25 +205,6 @@ impl Layout for Tables {
     }
 }
 
-/// The same store, asked by reading instead of prefetching: what safe code can do.
-struct Touched(KeyedStore<u64, State>);
-
-impl Layout for Touched {
-    #[inline]
-    fn ask(&self, hash: u64) -> u64 {
-        self.0.get(hash, &hash).map_or(0, |state| state.0)
-    }
-
-    #[inline]
-    fn state(&mut self, hash: u64, key: u64) -> &mut State {
-        self.0.get_or_insert(hash, key)
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
-}
-
 fn mix64(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -271,8 +245,7 @@ fn drive<L: Layout, const ASK: bool>(
         }));
         let batch = black_box(&batch[..]);
         let clock = Instant::now();
-        if ASK && layout.update_batch(batch) {
-        } else if ASK {
+        if ASK {
             ask_then_update(layout, batch);
         } else {
             for &(hash, key, value) in batch {
@@ -335,7 +308,7 @@ fn measure<L: Layout, const ASK: bool>(mut layout: L, keys: u64, row: &mut Row) 
 
 type Run = fn(u64, &mut Row);
 
-const CONTENDERS: [(&str, Run); 11] = [
+const CONTENDERS: [(&str, Run); 9] = [
     ("hashbrown-map", |keys, row| measure::<_, false>(Map(HashMap::default()), keys, row)),
     ("hashbrown-table", |keys, row| measure::<_, false>(Table(HashTable::new()), keys, row)),
     ("hashbrown-table-ask", |keys, row| measure::<_, true>(Table(HashTable::new()), keys, row)),
@@ -352,8 +325,6 @@ const CONTENDERS: [(&str, Run); 11] = [
         measure::<_, true>(Groups((0..4096).map(|_| Flat::default()).collect()), keys, row);
     }),
     ("segments", |keys, row| measure::<_, false>(Segments(KeyedStore::new()), keys, row)),
-    ("segments-prefetch", |keys, row| measure::<_, true>(Segments(KeyedStore::new()), keys, row)),
-    ("segments-touch", |keys, row| measure::<_, true>(Touched(KeyedStore::new()), keys, row)),
 ];
 
 fn median(values: &mut [f64]) -> f64 {

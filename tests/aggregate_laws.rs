@@ -81,9 +81,9 @@ fn check_all(round: &mut Round) {
     round.check(std_dev(|r: &Record| (r.kind > 3).then_some(r.amount)), close);
     round.check(median(|r: &Record| r.gap()), equal);
     round.check(quantiles([0.0, 0.3, 0.99], |r: &Record| r.amount), equal);
-    round.check(quantile_sketch([0.0, 0.3, 0.99], |r: &Record| r.gap()), equal);
+    round.check(quantile_sketch([0.0, 0.3, 0.99], |r: &Record| r.gap()), all_close);
     // A span that is cut off at the lower end.
-    round.check(quantile_sketch([0.01, 0.5], |r: &Record| r.amount.powi(9)), equal);
+    round.check(quantile_sketch([0.01, 0.5], |r: &Record| r.amount.powi(9)), all_close);
     round.check(count_distinct(|r: &Record| r.kind), equal);
     round.check(distinct_sketch(|r: &Record| r.id), equal);
     round.check(distinct_sketch(|r: &Record| (r.kind, r.number % 9)).precision(10), equal);
@@ -102,6 +102,15 @@ fn equal<O: PartialEq>(a: &O, b: &O) -> bool {
 fn close(a: &Option<f64>, b: &Option<f64>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0),
+        _ => a == b,
+    }
+}
+
+/// As far as JSON keeps the last digit of what it stores.
+fn all_close<const N: usize>(a: &Option<[f64; N]>, b: &Option<[f64; N]>) -> bool {
+    let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-12 * a.abs().max(b.abs());
+    match (a, b) {
+        (Some(a), Some(b)) => a.iter().zip(b).all(near),
         _ => a == b,
     }
 }

@@ -1,4 +1,5 @@
-//! What the control plane tells a subscriber: start, end, failure, panic, and what could not be had.
+//! What the control plane tells a subscriber: start, end, failure, panic, and what was not to be
+//! had.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};

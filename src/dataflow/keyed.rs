@@ -12,12 +12,6 @@ use crate::routing::KeyedPartitioner;
 use crate::state::{Cursor, KeyedStore, Storable};
 use crate::time::{Nanos, Timestamp};
 
-/// Partials whose state is asked for before the first of them is merged.
-const PREFETCH_AHEAD: usize = 64;
-
-/// State up to this size lies in the inner caches anyway, and is not asked for early.
-const NEAR_BYTES: usize = 512 << 10;
-
 /// Logic with one state per key. It owns none of it: the engine hands the state in, so that moves,
 /// snapshots and byte counts are written once, for all operators.
 ///
@@ -133,14 +127,12 @@ where
     op: Op,
     key_of: F,
     partitioner: Q,
-    store: KeyedStore<K, Op::State>,
+    store: KeyedStore<K, Op::State, Q>,
     /// Keys that have had a record since the last tick; only where there are ticks.
-    changed: Option<KeyedStore<K, ()>>,
+    changed: Option<KeyedStore<K, (), Q>>,
     /// How far the sweep over all keys has come.
     sweep: Cursor,
     tick_at: Option<Nanos>,
-    /// Hashes and keys of the batch in hand, where its state is asked for early.
-    keys: Vec<(u64, K)>,
     spare: Vec<D::Row<T>>,
     spare_partials: Vec<Partial<K, Op::Partial>>,
 }
@@ -149,21 +141,22 @@ impl<T, K, F, Q, Op, D> Keyed<T, K, F, Q, Op, D>
 where
     T: Send + 'static,
     K: Key,
+    Q: KeyedPartitioner<K>,
     Op: KeyedOperator<K, T>,
     D: TimeDomain,
 {
     /// Runs `op` on records whose key is `key_of(record)` and is routed by `partitioner`.
     pub fn new(op: Op, key_of: F, partitioner: Q) -> Self {
-        let changed = op.tick_interval().map(|_| KeyedStore::new());
+        let store = KeyedStore::with_partitioner(partitioner.clone());
+        let changed = op.tick_interval().map(|_| KeyedStore::with_partitioner(partitioner.clone()));
         Keyed {
             op,
             key_of,
             partitioner,
-            store: KeyedStore::new(),
+            store,
             changed,
             sweep: Cursor::new(),
             tick_at: None,
-            keys: Vec::new(),
             spare: Vec::new(),
             spare_partials: Vec::new(),
         }
@@ -205,7 +198,7 @@ where
     T: Send + 'static,
     K: Key,
     F: Clone,
-    Q: Clone,
+    Q: KeyedPartitioner<K>,
     Op: KeyedOperator<K, T>,
     D: TimeDomain,
 {
@@ -292,30 +285,16 @@ where
         batch: &mut Batch<D::Row<T>, Partial<K, Op::Partial>>,
         out: &mut E,
     ) {
-        let is_far = self.store.bytes() > NEAR_BYTES;
-        self.keys.clear();
-        if is_far {
-            // The state of the whole batch is on its way before the first record needs it.
-            let store = self.store.at_home();
-            self.keys.extend(batch.records.iter().map(|record| {
-                let key = (self.key_of)(D::record(record));
-                let hash = self.partitioner.hash(&key);
-                store.prefetch(hash);
-                (hash, key)
-            }));
-        }
-        let mut keys = std::mem::take(&mut self.keys);
         let is_quiet = self.changed.is_none() && !self.op.emits_on_record();
         let capacity = batch.records.capacity();
         let mut drain = batch.records.drain(..);
-        let mut known = keys.drain(..);
-        while let Some((hash, key, row)) = match (is_far, is_quiet) {
-            (false, false) => self.update_run::<false, false, E>(&mut drain, &mut known, out),
-            (false, true) => self.update_run::<false, true, E>(&mut drain, &mut known, out),
-            (true, false) => self.update_run::<true, false, E>(&mut drain, &mut known, out),
-            (true, true) => self.update_run::<true, true, E>(&mut drain, &mut known, out),
+        while let Some((hash, key, row)) = match (is_quiet, self.store.is_single()) {
+            (true, true) => self.update_run::<true, true, E>(&mut drain, out),
+            (true, false) => self.update_run::<true, false, E>(&mut drain, out),
+            (false, true) => self.update_run::<false, true, E>(&mut drain, out),
+            (false, false) => self.update_run::<false, false, E>(&mut drain, out),
         } {
-            let (key, state) = self.store.entry(hash, key);
+            let (key, state) = self.store.insert_new(hash, key);
             let (op, Meta { time }, record) = (&mut self.op, D::meta(&row), D::into_record(row));
             watched_key(Op::NAME, key, || {
                 op.on_record(record, state, &mut KeyContext { key, hash, time, next: out });
@@ -330,32 +309,25 @@ where
         if stow(drain, capacity, &mut self.spare) {
             std::mem::swap(&mut batch.records, &mut self.spare);
         }
-        drop(known);
-        self.keys = keys;
     }
 
-    /// Works off records whose keys lie at home; returns the first one whose key does not. `None`
+    /// Works off records whose keys have state; returns the first one whose key has none. `None`
     /// if none is left or `out` has closed.
     ///
-    /// * `FAR` - the state is larger than the inner caches: hashes and keys are in `known`.
     /// * `QUIET` - nothing is emitted or noted for a record.
+    /// * `SINGLE` - all keys lie in one segment of the store.
     #[inline(always)]
-    fn update_run<const FAR: bool, const QUIET: bool, E: Emit<Op::Out>>(
+    fn update_run<const QUIET: bool, const SINGLE: bool, E: Emit<Op::Out>>(
         &mut self,
         drain: &mut Drain<'_, D::Row<T>>,
-        known: &mut Drain<'_, (u64, K)>,
         out: &mut E,
     ) -> Option<(u64, K, D::Row<T>)> {
-        let (mut store, op) = (self.store.at_home(), &mut self.op);
+        let (mut store, op) = (self.store.view(), &mut self.op);
         let (key_of, partitioner) = (&mut self.key_of, &self.partitioner);
         for row in drain.by_ref() {
-            let (hash, key) = if FAR {
-                known.next()?
-            } else {
-                let key = key_of(D::record(&row));
-                (partitioner.hash(&key), key)
-            };
-            let Some((key, state)) = store.get_mut(hash, &key) else {
+            let key = key_of(D::record(&row));
+            let hash = partitioner.hash(&key);
+            let Some((key, state)) = store.get_mut::<SINGLE>(hash, &key) else {
                 return Some((hash, key, row));
             };
             let (Meta { time }, record) = (D::meta(&row), D::into_record(row));
@@ -380,9 +352,6 @@ where
         batch: &mut Batch<D::Row<T>, Partial<K, Op::Partial>>,
         out: &mut E,
     ) {
-        for partial in batch.partials.iter().take(PREFETCH_AHEAD) {
-            self.store.prefetch(partial.hash.get());
-        }
         feed(&mut batch.partials, &mut self.spare_partials, |partial| {
             let Partial { hash, key, state: partial } = partial;
             let hash = hash.get();

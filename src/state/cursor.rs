@@ -1,19 +1,19 @@
 //! Walking a store entry by entry, with stops of any length between two of them.
 //!
 //! The walk takes one *scope* after the other: the run of key groups that share a segment when
-//! the walk arrives. Of a scope it takes one range of orders after the other: it writes down the
-//! hashes in that range and looks each up when its turn comes. So whatever grows, splits, goes or
-//! comes between two steps, an entry that is there all the time is met exactly once; one that
-//! comes in behind the walk is not met, one that comes in ahead of it may be.
+//! the walk arrives. It goes through the segment's buckets in their order and writes down the
+//! hashes it has met. If entries have changed their buckets between two steps, since the segment
+//! has grown or split, it begins the scope anew and passes over what it has written down. So
+//! whatever grows, splits, goes or comes between two steps, an entry that is there all the time is
+//! met exactly once; one that comes in behind the walk may not be met.
 //!
-//! One exception: of distinct keys whose 64 bits of hash are all the same, one may be missed or met
-//! twice if the store changes between two steps that meet them.
+//! One exception: of distinct keys whose 64 bits of hash are all the same, one may be missed if
+//! the store changes between two steps that meet them.
 
 use std::ops::Range;
 
 use crate::record::Key;
-use crate::routing::KEY_GROUPS;
-use crate::state::segment::{Place, order};
+use crate::routing::{KEY_GROUPS, KeyedPartitioner};
 use crate::state::table::KeyedStore;
 
 /// Where a walk stands. A new one stands before the first entry.
@@ -21,18 +21,24 @@ use crate::state::table::KeyedStore;
 pub struct Cursor {
     /// Key groups of the scope.
     scope: Range<usize>,
-    /// The first order not written down yet; `None` when the scope is through.
-    next_order: Option<u64>,
-    /// Hashes written down, ascending.
-    hashes: Vec<u64>,
-    /// The hash whose turn it is.
-    position: usize,
-    /// How many entries of that very hash have had their turn.
-    met: usize,
+    /// The segment of this group is under way; the end of the scope when it is through.
+    group: usize,
+    /// That segment's index, and how often its entries had moved when the walk came to it.
+    seen: (usize, u32),
+    /// The first bucket not looked at yet.
+    bucket: usize,
+    /// Hashes met in this scope.
+    met: Vec<u64>,
+    /// The first so many of them are sorted: met before the scope was begun anew.
+    passed: usize,
 }
 
-/// About so many buckets are looked through at a time.
-const BUCKETS_AT_A_TIME: usize = 64;
+/// What a step has come to.
+struct Met {
+    segment: usize,
+    bucket: usize,
+    hash: u64,
+}
 
 impl Cursor {
     /// A walk that has not begun.
@@ -40,88 +46,72 @@ impl Cursor {
         Cursor::default()
     }
 
-    fn pass_hash(&mut self) {
-        let passed = self.hashes[self.position];
-        self.position += 1;
-        if self.hashes.get(self.position) != Some(&passed) {
-            self.met = 0;
+    /// Stands before the segment of `group`.
+    fn enter<K: Key, S, Q: KeyedPartitioner<K>>(
+        &mut self,
+        group: usize,
+        store: &KeyedStore<K, S, Q>,
+    ) {
+        (self.group, self.bucket) = (group, 0);
+        if group < self.scope.end {
+            let at = store.segment_of_group(group);
+            self.seen = (at, store.segment(at).moves);
         }
     }
 }
 
-impl<K: Key, S> KeyedStore<K, S> {
+impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
     /// Steps on and returns hash, key and state of the entry met; `None` at the end of the walk.
     pub fn walk(&mut self, cursor: &mut Cursor) -> Option<(u64, &K, &mut S)> {
-        let (at, place) = self.step(cursor)?;
-        cursor.met += 1;
-        cursor.pass_hash();
-        let entry = self.segment_mut(at).entry_mut(place);
-        Some((entry.hash.get(), &entry.key, &mut entry.state))
+        let met = self.step(cursor)?;
+        cursor.met.push(met.hash);
+        let entry = self.segment_mut(met.segment).entry_mut(met.bucket);
+        let (key, state) = entry.expect("a step comes to an entry");
+        Some((met.hash, key, state))
     }
 
     /// Steps on and takes the entry met out of the store; `None` at the end of the walk.
     pub fn drain_next(&mut self, cursor: &mut Cursor) -> Option<(u64, K, S)> {
-        let (at, place) = self.step(cursor)?;
-        let hash = cursor.hashes[cursor.position];
-        cursor.pass_hash();
-        let (key, state) = self.remove_at(at, place);
-        Some((hash, key, state))
+        let met = self.step(cursor)?;
+        let entry = self.segment_mut(met.segment).remove(met.bucket);
+        let (key, state) = entry.expect("a step comes to an entry");
+        Some((met.hash, key, state))
     }
 
-    /// Segment and place of the next entry.
-    fn step(&self, cursor: &mut Cursor) -> Option<(usize, Place)> {
+    fn step(&self, cursor: &mut Cursor) -> Option<Met> {
         loop {
-            while let Some(&hash) = cursor.hashes.get(cursor.position) {
-                let at = self.segment_of(hash);
-                if let Some(place) = self.segment(at).find_nth(hash, cursor.met) {
-                    return Some((at, place));
+            if cursor.group == cursor.scope.end {
+                self.begin_scope(cursor)?;
+            }
+            let at = self.segment_of_group(cursor.group);
+            let segment = self.segment(at);
+            if cursor.seen != (at, segment.moves) {
+                cursor.met.sort_unstable();
+                cursor.passed = cursor.met.len();
+                cursor.enter(cursor.scope.start, self);
+                continue;
+            }
+            let passed = &cursor.met[..cursor.passed];
+            for bucket in cursor.bucket..segment.buckets() {
+                let Some((key, _)) = segment.entry(bucket) else { continue };
+                let hash = self.hash(key);
+                if passed.is_empty() || passed.binary_search(&hash).is_err() {
+                    cursor.bucket = bucket + 1;
+                    return Some(Met { segment: at, bucket, hash });
                 }
-                cursor.pass_hash();
             }
-            if !self.write_down_more(cursor) {
-                return None;
-            }
+            cursor.enter(cursor.group + (KEY_GROUPS >> segment.depth), self);
         }
     }
 
-    /// Writes the next range of orders down; `false` at the end of the walk.
-    fn write_down_more(&self, cursor: &mut Cursor) -> bool {
-        cursor.hashes.clear();
-        (cursor.position, cursor.met) = (0, 0);
-        let first = match cursor.next_order {
-            Some(order) => order,
-            None if cursor.scope.end == KEY_GROUPS => return false,
-            None => {
-                let group = cursor.scope.end;
-                cursor.scope = group..group + self.groups_sharing(group);
-                0
-            }
-        };
-        let buckets = self.segments_in(cursor.scope.clone()).map(|at| self.segment(at).buckets());
-        let parts = buckets.max().unwrap_or(0).div_ceil(BUCKETS_AT_A_TIME).max(1) as u64;
-        let last = first.saturating_add(u64::MAX / parts);
-        for at in self.segments_in(cursor.scope.clone()) {
-            self.segment(at).hashes_in(first..=last, &mut cursor.hashes);
-        }
-        cursor.hashes.sort_unstable();
-        cursor.next_order = last.checked_add(1);
-        true
-    }
-
-    /// How many key groups share the segment of `group`, which is the first of them.
-    fn groups_sharing(&self, group: usize) -> usize {
-        KEY_GROUPS >> self.segment(self.segment_of_group(group)).depth
-    }
-
-    fn segments_in(&self, scope: Range<usize>) -> impl Iterator<Item = usize> {
-        let mut group = scope.start;
-        std::iter::from_fn(move || {
-            let at = (group < scope.end).then(|| self.segment_of_group(group))?;
-            group += self.groups_sharing(group);
-            Some(at)
-        })
+    /// Goes on to the next scope; `None` at the end of the walk.
+    fn begin_scope(&self, cursor: &mut Cursor) -> Option<()> {
+        let group = cursor.scope.end;
+        let segment = (group < KEY_GROUPS).then(|| self.segment(self.segment_of_group(group)))?;
+        cursor.scope = group..group + (KEY_GROUPS >> segment.depth);
+        cursor.met.clear();
+        cursor.passed = 0;
+        cursor.enter(group, self);
+        Some(())
     }
 }
-
-/// The order of a hash leaves out the bits that all hashes of a key group share.
-const _: () = assert!(order(u64::MAX) == u64::MAX << 12);

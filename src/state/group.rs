@@ -1,26 +1,18 @@
 //! A key group's state as one box: what moves between stores.
 
-use std::num::NonZeroU64;
+use hashbrown::HashTable;
 
 use crate::record::Key;
-use crate::routing::{KEY_GROUPS, key_group};
-use crate::state::segment::{Entry, Segment};
+use crate::routing::{KeyedPartitioner, key_group};
+use crate::state::segment::{holds, insert};
 
 /// Everything a store holds for one key group, outside any store.
 pub struct Group<K, S> {
-    index: usize,
-    segment: Segment<K, S>,
+    pub(super) index: usize,
+    pub(super) table: HashTable<(K, S)>,
 }
 
 impl<K, S> Group<K, S> {
-    pub(super) fn from_segment(index: usize, segment: Segment<K, S>) -> Self {
-        Group { index, segment }
-    }
-
-    pub(super) fn into_segment(self) -> (usize, Segment<K, S>) {
-        (self.index, self.segment)
-    }
-
     /// Which key group this is, `0..4096`.
     pub fn index(&self) -> usize {
         self.index
@@ -28,39 +20,43 @@ impl<K, S> Group<K, S> {
 
     /// How many keys it holds.
     pub fn len(&self) -> usize {
-        self.segment.len()
+        self.table.len()
     }
 
     /// Whether it holds no key.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.table.is_empty()
     }
 
     /// Bytes it has allocated, without what keys and states own on the heap.
     pub fn bytes(&self) -> usize {
-        Segment::<K, S>::bytes_of(self.segment.buckets())
+        self.table.allocation_size()
     }
 
-    /// Hash, key and state of everything in it, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &K, &S)> {
-        self.segment.entries().map(|entry| (entry.hash.get(), &entry.key, &entry.state))
+    /// Key and state of everything in it, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &S)> {
+        self.table.iter().map(|(key, state)| (key, state))
     }
 }
 
 impl<K: Key, S> Group<K, S> {
-    /// Builds the group from as many distinct entries as `entries` says it has.
+    /// Builds the group from distinct keys with their states, for stores of this partitioner.
     ///
     /// # Panics
-    /// If a hash is 0 or not of this group, or a key comes twice.
-    pub fn build(index: usize, entries: impl ExactSizeIterator<Item = (u64, K, S)>) -> Self {
-        let mut segment = Segment::with_room_for(entries.len(), KEY_GROUPS.trailing_zeros());
-        for (hash, key, state) in entries {
-            assert_eq!(key_group(hash), index, "hash {hash:#018x} is not of key group {index}");
-            let hash = NonZeroU64::new(hash).expect("a carried hash is never 0");
-            assert!(segment.find(hash.get(), &key).is_none(), "key {key:?} comes twice");
-            segment.put(Entry { hash, key, state });
+    /// If a key is not of this group, or comes twice.
+    pub fn build<Q: KeyedPartitioner<K>>(
+        index: usize,
+        partitioner: &Q,
+        entries: impl ExactSizeIterator<Item = (K, S)>,
+    ) -> Self {
+        let mut table = HashTable::with_capacity(entries.len());
+        for (key, state) in entries {
+            let hash = partitioner.hash(&key);
+            assert_eq!(key_group(hash), index, "key {key:?} is not of key group {index}");
+            assert!(!holds(&table, hash, &key), "key {key:?} comes twice");
+            insert(&mut table, hash, (key, state), partitioner);
         }
-        Group { index, segment }
+        Group { index, table }
     }
 }
 

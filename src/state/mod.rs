@@ -3,7 +3,6 @@
 pub mod aggregate;
 mod cursor;
 mod group;
-mod prefetch;
 mod segment;
 mod table;
 #[cfg(test)]

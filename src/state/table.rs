@@ -1,17 +1,17 @@
 //! `KeyedStore`: the state of one partition, a directory of segments by hash prefix.
 
-use std::num::NonZeroU64;
+use hashbrown::HashTable;
 
 use crate::record::Key;
-use crate::routing::{KEY_GROUPS, key_group};
+use crate::routing::{Hashed, KEY_GROUPS, KeyedPartitioner, key_group};
 use crate::state::group::Group;
-use crate::state::segment::{Entry, Place, Segment};
+use crate::state::segment::Segment;
 
 /// State by key, addressed by the hash that records carry. The folder's README says how it lies
 /// in memory and why.
 ///
-/// A key must always come with the same hash: [`hash_key`](crate::record::hash_key)'s, or a keyed
-/// partitioner's. Neither is ever 0, and inserting under 0 panics.
+/// The hash that comes with a key is always that of the store's partitioner, which is asked again
+/// when keys move. [`Hashed`]'s is [`hash_key`](crate::record::hash_key)'s.
 ///
 /// ```
 /// use millstream::record::hash_key;
@@ -23,78 +23,89 @@ use crate::state::segment::{Entry, Place, Segment};
 /// }
 /// assert_eq!(counts.get(hash_key("a"), &"a"), Some(&2));
 /// ```
-pub struct KeyedStore<K, S> {
+pub struct KeyedStore<K, S, Q = Hashed> {
     /// `directory[key group]` is an index into `segments`. Always of full length: a look-up then
     /// needs no bounds check and no shift of its own, for 8 KiB.
     directory: Box<[u16; KEY_GROUPS]>,
     segments: Vec<Segment<K, S>>,
-    len: usize,
-    buckets: usize,
+    partitioner: Q,
 }
 
 const GROUP_DEPTH: u32 = KEY_GROUPS.trailing_zeros();
 
-/// A store of at most so many keys keeps its segments sparse.
-const SPARSE_KEYS: usize = 2_048;
+/// The only segment of a store splits before it grows beyond this many bytes: 100,000 keys that
+/// count are found without the directory.
+const SINGLE_BYTES: usize = 4 << 20;
 
-/// A segment of several key groups splits before it grows beyond this many bytes.
-const SPLIT_BYTES: usize = 32 << 10;
+/// One of many, if it has several key groups, does so before it grows beyond this many bytes.
+const SPLIT_BYTES: usize = 128 << 10;
+
+/// A group of at most this many bytes is copied into a shared segment when it is installed.
+const COPY_BYTES: usize = 4 << 10;
 
 impl<K: Key, S> KeyedStore<K, S> {
-    /// A store without entries.
+    /// A store without entries, for keys under their own hash.
     pub fn new() -> Self {
+        KeyedStore::with_partitioner(Hashed)
+    }
+}
+
+impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
+    /// A store without entries, for keys under the hash of `partitioner`.
+    pub fn with_partitioner(partitioner: Q) -> Self {
         KeyedStore {
             directory: Box::new([0; KEY_GROUPS]),
             segments: vec![Segment::new(0)],
-            len: 0,
-            buckets: 0,
+            partitioner,
         }
     }
 
-    /// How many keys it holds.
+    /// How many keys it holds. Adds up at most 4,096 numbers.
     pub fn len(&self) -> usize {
-        self.len
+        self.segments.iter().map(Segment::len).sum()
     }
 
     /// Whether it holds no key.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.segments.iter().all(|segment| segment.len() == 0)
     }
 
-    /// Bytes it has allocated, without what keys and states own on the heap.
+    /// Bytes it has allocated, without what keys and states own on the heap. Adds up at most
+    /// 4,096 numbers.
     pub fn bytes(&self) -> usize {
-        Segment::<K, S>::bytes_of(self.buckets)
+        self.segments.iter().map(Segment::bytes).sum::<usize>()
             + size_of_val(&*self.directory)
             + self.segments.capacity() * size_of::<Segment<K, S>>()
-    }
-
-    /// Asks for the cache line that a look-up of `hash` reads first. Pays some tens of records
-    /// before the look-up, and once the store is larger than the inner caches
-    /// ([`bytes`](Self::bytes)).
-    #[inline(always)]
-    pub fn prefetch(&self, hash: u64) {
-        self.segments[self.segment_of(hash)].prefetch(hash);
     }
 
     /// The state of `key`, if there is one.
     #[inline]
     pub fn get(&self, hash: u64, key: &K) -> Option<&S> {
-        let segment = &self.segments[self.segment_of(hash)];
-        let place = segment.find(hash, key)?;
-        Some(&segment.entry(place).state)
+        let (_, state) = self.segments[self.segment_of(hash)].get(hash, key)?;
+        Some(state)
     }
 
     /// The state of `key`, if there is one.
     #[inline]
     pub fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut S> {
         let at = self.segment_of(hash);
-        let segment = &mut self.segments[at];
-        let place = segment.find(hash, key)?;
-        Some(&mut segment.entry_mut(place).state)
+        let (_, state) = self.segments[at].get_mut(hash, key)?;
+        Some(state)
+    }
+
+    /// The parts that a loop over look-ups reads, as one borrow: see [`View`].
+    #[inline(always)]
+    pub(crate) fn view(&mut self) -> View<'_, K, S> {
+        View { directory: &self.directory, segments: &mut self.segments }
+    }
+
+    /// Whether all keys lie in one segment.
+    pub(crate) fn is_single(&self) -> bool {
+        self.segments.len() == 1
     }
 
     /// The state of `key`, the default one if it had none.
-    #[inline(always)]
+    #[inline]
     pub fn get_or_insert(&mut self, hash: u64, key: K) -> &mut S
     where
         S: Default,
@@ -103,54 +114,39 @@ impl<K: Key, S> KeyedStore<K, S> {
     }
 
     /// The stored key equal to `key` and its state, the default one if it had none.
-    #[inline(always)]
+    #[inline]
     pub fn entry(&mut self, hash: u64, key: K) -> (&K, &mut S)
     where
         S: Default,
     {
         let at = self.segment_of(hash);
-        // Its own way out, so that nothing is looked up or checked twice on it.
-        if let Some(place) = self.segments[at].find_at_home(hash, &key) {
-            let entry = self.segments[at].entry_mut(place);
-            return (&entry.key, &mut entry.state);
+        match self.segments[at].find(hash, &key) {
+            Some(bucket) => {
+                let (key, state) = self.segments[at].entry_mut(bucket).expect("was found there");
+                (key, state)
+            }
+            None => self.insert_new(hash, key),
         }
-        self.entry_beyond(at, hash, key)
     }
 
-    /// The parts that a loop over look-ups reads, as one borrow: see [`AtHome`].
-    #[inline(always)]
-    pub(crate) fn at_home(&mut self) -> AtHome<'_, K, S> {
-        AtHome { directory: &self.directory, segments: &mut self.segments }
-    }
-
-    /// An entry that its home bucket does not hold.
+    /// Puts a key that is not there yet in with its default state. Out of line, so that an update
+    /// stays short; the state is made in here, since one that came through memory in parts and went
+    /// on in other parts would wait for all stores before it.
     #[inline(never)]
-    fn entry_beyond(&mut self, at: usize, hash: u64, key: K) -> (&K, &mut S)
+    pub(crate) fn insert_new(&mut self, hash: u64, key: K) -> (&K, &mut S)
     where
         S: Default,
     {
-        let (at, place) = match self.segments[at].find_beyond(hash, &key) {
-            Some(place) => (at, place),
-            None => {
-                let hash = NonZeroU64::new(hash).expect("a carried hash is never 0");
-                self.insert_new(at, Entry { hash, key, state: S::default() })
-            }
-        };
-        let entry = self.segments[at].entry_mut(place);
-        (&entry.key, &mut entry.state)
+        let at = self.segment_with_room(hash);
+        let (key, state) = self.segments[at].insert(hash, (key, S::default()), &self.partitioner);
+        (key, state)
     }
 
     /// Takes `key` and its state out.
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<(K, S)> {
         let at = self.segment_of(hash);
-        let place = self.segments[at].find(hash, key)?;
-        Some(self.remove_at(at, place))
-    }
-
-    pub(super) fn remove_at(&mut self, at: usize, place: Place) -> (K, S) {
-        let entry = self.segments[at].remove(place);
-        self.len -= 1;
-        (entry.key, entry.state)
+        let bucket = self.segments[at].find(hash, key)?;
+        self.segments[at].remove(bucket)
     }
 
     /// How many keys of `group` it holds.
@@ -159,53 +155,62 @@ impl<K: Key, S> KeyedStore<K, S> {
         if segment.depth == GROUP_DEPTH {
             return segment.len();
         }
-        segment.entries().filter(|entry| key_group(entry.hash.get()) == group).count()
+        let belongs = |key: &K| key_group(self.partitioner.hash(key)) == group;
+        segment.entries().filter(|(key, _)| belongs(key)).count()
     }
 
     /// Takes everything of `group` out. Where the group has a segment of its own that hands over
     /// a pointer; where it shares one, which is small then, its entries are copied.
     pub fn take_group(&mut self, group: usize) -> Group<K, S> {
-        let at = self.segment_of_group(group);
+        let at = self.small_segment_of_group(group);
         let segment = &mut self.segments[at];
-        self.buckets -= segment.buckets();
-        let taken = if segment.depth == GROUP_DEPTH {
-            std::mem::replace(segment, Segment::new(GROUP_DEPTH))
+        let table = if segment.depth == GROUP_DEPTH {
+            segment.replace(HashTable::new())
         } else {
-            segment.take_out(GROUP_DEPTH, |hash| key_group(hash) == group)
+            segment.take_out(&self.partitioner, |hash| key_group(hash) == group)
         };
-        self.buckets += segment.buckets();
-        self.len -= taken.len();
-        Group::from_segment(group, taken)
+        Group { index: group, table }
     }
 
-    /// Installs what [`take_group`](Self::take_group) took, here or from another store.
+    /// Installs what [`take_group`](Self::take_group) took, here or from another store of the same
+    /// partitioner.
     ///
     /// # Panics
     /// If the store already holds keys of that group: a group has one owner.
     pub fn install_group(&mut self, group: Group<K, S>) {
-        let (index, segment) = group.into_segment();
-        let held = self.group_len(index);
-        assert_eq!(held, 0, "key group {index} is installed over {held} keys of its own");
-        let mut at = self.segment_of_group(index);
-        if Segment::<K, S>::bytes_of(segment.buckets()) <= COPY_BYTES
-            && self.segments[at].depth < GROUP_DEPTH
-        {
-            for entry in segment.into_entries() {
-                self.insert_new(self.segment_of(entry.hash.get()), entry);
+        let mut at = self.small_segment_of_group(group.index);
+        let held = self.group_len(group.index);
+        assert_eq!(held, 0, "key group {} is installed over {held} keys of its own", group.index);
+        if group.bytes() <= COPY_BYTES && self.segments[at].depth < GROUP_DEPTH {
+            for entry in group.table {
+                let hash = self.partitioner.hash(&entry.0);
+                let at = self.segment_with_room(hash);
+                self.segments[at].insert(hash, entry, &self.partitioner);
             }
             return;
         }
         while self.segments[at].depth < GROUP_DEPTH {
             self.split(at);
-            at = self.segment_of_group(index);
+            at = self.segment_of_group(group.index);
         }
-        self.buckets = self.buckets - self.segments[at].buckets() + segment.buckets();
-        self.len += segment.len();
-        self.segments[at] = segment;
+        self.segments[at].replace(group.table);
+    }
+
+    /// The segment of `group`, which is not searched for it before it is small.
+    fn small_segment_of_group(&mut self, group: usize) -> usize {
+        let at = self.segment_of_group(group);
+        if self.is_single() && self.segments[at].bytes() > SPLIT_BYTES {
+            self.split(at);
+        }
+        self.segment_of_group(group)
+    }
+
+    pub(super) fn hash(&self, key: &K) -> u64 {
+        self.partitioner.hash(key)
     }
 
     #[inline]
-    pub(super) fn segment_of(&self, hash: u64) -> usize {
+    fn segment_of(&self, hash: u64) -> usize {
         usize::from(self.directory[key_group(hash)])
     }
 
@@ -222,95 +227,82 @@ impl<K: Key, S> KeyedStore<K, S> {
         &mut self.segments[at]
     }
 
-    /// Puts an entry in that is not there yet. Out of line, so that an update stays short.
-    #[inline(never)]
-    fn insert_new(&mut self, at: usize, entry: Entry<K, S>) -> (usize, Place) {
-        self.len += 1;
-        let at = match self.has_room(at) {
-            true => at,
-            false => self.make_room(entry.hash.get()),
-        };
-        (at, self.segments[at].put(entry))
-    }
-
-    /// Whether the segment takes one more entry as it is. A store of few keys spends memory on
-    /// speed, which at its size is some hundred KiB.
-    fn has_room(&self, at: usize) -> bool {
-        let segment = &self.segments[at];
-        !(segment.is_full() || (self.len <= SPARSE_KEYS && segment.is_dense()))
+    /// The segment of `hash`, with room for one more entry.
+    #[inline]
+    fn segment_with_room(&mut self, hash: u64) -> usize {
+        let at = self.segment_of(hash);
+        if self.segments[at].is_full() { self.make_room(hash) } else { at }
     }
 
     /// Grows or splits the segment of `hash` until it has room for one more entry.
     #[cold]
     fn make_room(&mut self, hash: u64) -> usize {
         loop {
+            let bytes_max = if self.is_single() { SINGLE_BYTES } else { SPLIT_BYTES };
             let at = self.segment_of(hash);
-            if self.has_room(at) {
+            let segment = &mut self.segments[at];
+            if !segment.is_full() {
                 return at;
             }
-            let segment = &mut self.segments[at];
-            let buckets = segment.buckets_next();
-            if segment.depth < GROUP_DEPTH && Segment::<K, S>::bytes_of(buckets) > SPLIT_BYTES {
+            if segment.depth < GROUP_DEPTH && segment.bytes_grown() > bytes_max {
                 self.split(at);
             } else {
-                self.buckets += buckets - segment.buckets();
-                segment.resize(buckets);
+                segment.grow(&self.partitioner);
             }
         }
     }
 
-    /// Splits the segment in two by the next bit of the hash.
+    /// Splits the segment by the next bits of the hash into as many parts as make them small: two,
+    /// unless it was the only one.
     fn split(&mut self, at: usize) {
-        let depth = self.segments[at].depth;
         let segment = &mut self.segments[at];
-        let bit = 1 << (u64::BITS - 1 - depth);
-        self.buckets -= segment.buckets();
-        let upper = segment.take_out(depth + 1, |hash| hash & bit != 0);
-        segment.depth = depth + 1;
-        self.buckets += upper.buckets() + segment.buckets();
-        let index = u16::try_from(self.segments.len()).expect("one segment per key group at most");
-        let groups = self.directory.iter_mut().filter(|of| usize::from(**of) == at);
-        groups.skip(KEY_GROUPS >> (depth + 1)).for_each(|of| *of = index);
-        self.segments.push(upper);
+        let parts = (2 * segment.bytes()).div_ceil(SPLIT_BYTES).next_power_of_two();
+        let levels = parts.ilog2().clamp(1, GROUP_DEPTH - segment.depth);
+        let others = segment.split(levels, &self.partitioner);
+        let groups_each = KEY_GROUPS >> segment.depth;
+        let entries = self.directory.iter_mut().filter(|of| usize::from(**of) == at);
+        for (nth, entry) in entries.enumerate().skip(groups_each) {
+            let index = self.segments.len() + nth / groups_each - 1;
+            *entry = u16::try_from(index).expect("one segment per key group at most");
+        }
+        self.segments.extend(others);
     }
 }
 
-/// A group of at most this many bytes is copied into a shared segment when it is installed.
-const COPY_BYTES: usize = SPLIT_BYTES / 8;
-
-/// A store whose keys can be looked up where they lie most likely, but not inserted. What a loop
-/// needs is in locals this way; behind the store itself it would be read again for every record,
-/// since the compiler cannot know that an insertion does not change it.
-pub(crate) struct AtHome<'a, K, S> {
+/// A store whose keys can be looked up, but not inserted. What a loop needs is in locals this way;
+/// behind the store itself it would be read again for every record, since the compiler cannot
+/// know that writing to a state does not change it.
+pub(crate) struct View<'a, K, S> {
     directory: &'a [u16; KEY_GROUPS],
     segments: &'a mut [Segment<K, S>],
 }
 
-impl<K: Key, S> AtHome<'_, K, S> {
-    /// As [`KeyedStore::prefetch`].
+impl<K: Key, S> View<'_, K, S> {
+    /// The stored key equal to `key` and its state, if there is one.
+    ///
+    /// * `SINGLE` - all keys lie in one segment.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, hash: u64) {
-        self.segments[usize::from(self.directory[key_group(hash)])].prefetch(hash);
-    }
-
-    /// The stored key equal to `key` and its state, if they lie at home.
-    #[inline(always)]
-    pub(crate) fn get_mut(&mut self, hash: u64, key: &K) -> Option<(&K, &mut S)> {
-        let at = usize::from(self.directory[key_group(hash)]);
-        let entry = self.segments[at].entry_at_home(hash, key)?;
-        Some((&entry.key, &mut entry.state))
+    pub(crate) fn get_mut<const SINGLE: bool>(
+        &mut self,
+        hash: u64,
+        key: &K,
+    ) -> Option<(&K, &mut S)> {
+        let at = if SINGLE { 0 } else { usize::from(self.directory[key_group(hash)]) };
+        let (key, state) = self.segments[at].get_mut(hash, key)?;
+        Some((key, state))
     }
 }
 
-impl<K: Key, S> Default for KeyedStore<K, S> {
+impl<K: Key, S, Q: KeyedPartitioner<K> + Default> Default for KeyedStore<K, S, Q> {
     fn default() -> Self {
-        KeyedStore::new()
+        KeyedStore::with_partitioner(Q::default())
     }
 }
 
-impl<K, S> std::fmt::Debug for KeyedStore<K, S> {
+impl<K, S, Q> std::fmt::Debug for KeyedStore<K, S, Q> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let len: usize = self.segments.iter().map(Segment::len).sum();
         let mut debug = f.debug_struct("KeyedStore");
-        debug.field("len", &self.len).field("segments", &self.segments.len()).finish()
+        debug.field("len", &len).field("segments", &self.segments.len()).finish()
     }
 }
