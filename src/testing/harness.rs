@@ -41,7 +41,7 @@ pub struct Harness<C: Chain> {
     fruitless_mores: u32,
 }
 
-/// Answers of [`Flow::More`] on an open output without a record emitted before the harness gives
+/// Answers of `Flow::More` on an open output without a record emitted before the harness gives
 /// up.
 const FRUITLESS_MAX: u32 = 1_000;
 
@@ -106,7 +106,7 @@ impl<C: Chain> Harness<C> {
     /// if it asked to be told. Returns whether it did.
     ///
     /// # Panics
-    /// If the operator says [`Flow::More`] for ever.
+    /// If the operator says [`Flow::More`](crate::dataflow::Flow::More) for ever.
     pub fn pass_time(&mut self, now: Nanos) -> bool {
         let is_due = self.chain.wake_at().is_some_and(|at| at <= now);
         if is_due {
@@ -118,7 +118,7 @@ impl<C: Chain> Harness<C> {
     /// Ends the input. Nothing may be fed afterwards.
     ///
     /// # Panics
-    /// If the operator says [`Flow::More`] for ever.
+    /// If the operator says [`Flow::More`](crate::dataflow::Flow::More) for ever.
     pub fn end(&mut self) {
         self.signal(Signal::End);
     }

@@ -22,8 +22,8 @@ const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
 /// How many hashes are handed out at a time, at most.
 const DUE_AT_A_TIME: usize = 2 * (ENTRIES + 1);
 
-/// Says which hashes have something due at a watermark. See the [module](super) for what it does
-/// not say.
+/// Says which hashes have something due at a watermark, but not what: that lies with the keys, in
+/// [`KeyTimers`](crate::state::KeyTimers).
 ///
 /// Setting is a push onto one of a few dozen blocks; taking what is due copies whole blocks.
 pub struct TimerQueue {
