@@ -148,7 +148,7 @@ impl<C: Clone, Op: Clone> Clone for Then<C, Op> {
 }
 
 /// Pushes what upstream emits through one operator.
-pub(crate) struct Link<'a, Op, E> {
+struct Link<'a, Op, E> {
     op: &'a mut Op,
     next: &'a mut E,
 }
