@@ -41,6 +41,8 @@ pub(crate) fn build(
     lane_memory(&draft.graph, &edge, wakes.len()).check(memory_limit_bytes, config)?;
     let dead_letters = Arc::new(AtomicU64::new(0));
     let table = Arc::new(RoutingTable::even(wakes.len()));
+    // One start for all partitions: what they pace themselves by has to agree.
+    let (now, wall_time) = (clock.now(), clock.wall_time());
     let mut partitions = Vec::new();
     for (partition, waker) in wakes.iter().enumerate() {
         let task = TaskContext {
@@ -48,8 +50,8 @@ pub(crate) fn build(
             partitions: wakes.len(),
             waker: waker.clone(),
             dead_letters: Arc::clone(&dead_letters),
-            now: clock.now(),
-            wall_time: clock.wall_time(),
+            now,
+            wall_time,
             max_outputs_per_record: config.max_outputs_per_record(),
         };
         let context = BuildContext { task: &task, wakes, edge: &edge, table: &table, config };
