@@ -31,8 +31,6 @@ pub struct Outbox<T, P = Never> {
     opened: Vec<Nanos>,
     /// The target that had no room when it was last asked for.
     refused: Option<usize>,
-    /// Some target had no room since a buffer was last taken.
-    has_waited: bool,
     /// How far event time has come, and whether nothing comes for now.
     watermark: Timestamp,
     is_idle: bool,
@@ -59,7 +57,6 @@ impl<T, P> Outbox<T, P> {
             lanes,
             pool: Pool::new(batch_records),
             refused: None,
-            has_waited: false,
             watermark: Timestamp::MIN,
             is_idle: false,
             is_told: vec![true; targets],
@@ -94,7 +91,6 @@ impl<T, P> Outbox<T, P> {
     pub fn make_room(&mut self, target: usize) -> bool {
         if self.is_full(target) && !self.flush(target) {
             self.refused = Some(target);
-            self.has_waited = true;
             return false;
         }
         let records = &mut self.open[target].records;
@@ -281,13 +277,7 @@ impl<T, P> Outbox<T, P> {
         while let Some(buffer) = lane.take_spare() {
             self.pool.put(buffer);
         }
-        // An outbox that waits for its consumers gains nothing from a longer round, and should
-        // not take more memory the longer it waits.
-        let buffer = match std::mem::take(&mut self.has_waited) {
-            true => self.pool.take_any(),
-            false => self.pool.take_cold(),
-        };
-        buffer.unwrap_or_default()
+        self.pool.take().unwrap_or_default()
     }
 }
 

@@ -35,16 +35,8 @@ impl<T, P> Pool<T, P> {
     }
 
     /// The buffer that has waited longest, if the round is complete.
-    pub(super) fn take_cold(&mut self) -> Option<Batch<T, P>> {
-        if self.home.len() < self.round {
-            return None;
-        }
-        self.take_any()
-    }
-
-    /// The buffer that has waited longest.
-    pub(super) fn take_any(&mut self) -> Option<Batch<T, P>> {
-        self.home.pop_front()
+    pub(super) fn take(&mut self) -> Option<Batch<T, P>> {
+        if self.home.len() < self.round { None } else { self.home.pop_front() }
     }
 }
 
@@ -66,21 +58,13 @@ mod tests {
         let mut pool = Pool::new(ROUND_BYTES / 8 / 3);
         for capacity in 1..=2 {
             pool.put(buffer(capacity));
-            assert!(pool.take_cold().is_none(), "a round is three");
+            assert!(pool.take().is_none(), "a round is three");
         }
         pool.put(buffer(3));
         for (capacity, next) in [(1, 4), (2, 5), (3, 6), (4, 7)] {
-            let taken = pool.take_cold().expect("the round is complete");
+            let taken = pool.take().expect("the round is complete");
             assert_eq!(taken.records.capacity(), capacity);
             pool.put(buffer(next));
         }
-    }
-
-    #[test]
-    fn any_buffer_will_do_where_time_does_not_matter() {
-        let mut pool = Pool::<u64, u64>::new(1);
-        assert!(pool.take_any().is_none());
-        pool.put(Batch::new());
-        assert!(pool.take_any().is_some());
     }
 }
