@@ -14,6 +14,7 @@ mod map;
 mod rebalance;
 mod reduce;
 mod route;
+pub mod window;
 
 pub use aggregate::Running;
 pub use filter::Filter;
