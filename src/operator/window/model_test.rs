@@ -1,11 +1,12 @@
 //! Every kind of windows against a model that keeps all records and computes each result anew,
-//! over random disorder, lateness and triggers. A failure prints its seed; `PROPTEST_CASES=10000` in
-//! the environment asks for more cases than the usual 256.
+//! over random disorder, lateness and triggers. A failure prints its seed; `PROPTEST_CASES=10000`
+//! in the environment asks for more cases than the usual 256.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::error::ErrorKind;
 use crate::operator::window::fixture::Rig;
 use crate::operator::window::{
     Change, Custom, Early, Firing, Mode, Taken, Trigger, Window, WindowAssigner, WindowLogic,
@@ -512,7 +513,7 @@ fn windows_that_cannot_be_are_refused_in_one_line() {
         aggregate: A,
     ) -> String {
         let error = windows.into_logic(trigger, aggregate).err().expect("it is refused");
-        assert_eq!(error.kind(), crate::ErrorKind::InvalidConfig);
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
         error.to_string()
     }
     let at_watermark = Trigger::default();
