@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// The live panes of a key that have a record, in order of their starts.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Panes<S> {
+    /// The latest, apart from the others: most records are for it, and touch nothing else.
+    latest: Option<Pane<S>>,
+    /// Those before.
     panes: VecDeque<Pane<S>>,
     /// How many of the oldest hold merges.
     flipped: usize,
@@ -29,22 +32,34 @@ struct Pane<S> {
 }
 
 impl<S: Clone + Default> Panes<S> {
+    /// Where the latest pane begins, unless it has been merged with others.
+    #[inline]
+    pub(super) fn latest(&self) -> Option<i64> {
+        self.latest.as_ref().map(|pane| pane.start)
+    }
+
     /// Applies `add` to the pane that begins at `start`, and wherever its records are merged in.
     /// Returns whether the pane is new.
     #[inline]
     pub(super) fn add(&mut self, start: i64, add: impl Fn(&mut S)) -> bool {
-        if let Some(last) = self.panes.back_mut()
-            && last.start == start
-            && self.flipped + self.folded < self.panes.len()
+        if let Some(latest) = &mut self.latest
+            && latest.start == start
         {
-            let last = self.panes.back_mut().expect("it was there");
-            add(&mut last.accumulator);
+            add(&mut latest.accumulator);
             return false;
         }
-        self.add_anywhere(start, add)
+        let last = self.latest().or(self.panes.back().map(|pane| pane.start));
+        if last.is_some_and(|last| start <= last) {
+            return self.add_before(start, add);
+        }
+        self.panes.extend(self.latest.take());
+        let mut accumulator = S::default();
+        add(&mut accumulator);
+        self.latest = Some(Pane { start, accumulator });
+        true
     }
 
-    fn add_anywhere(&mut self, start: i64, add: impl Fn(&mut S)) -> bool {
+    fn add_before(&mut self, start: i64, add: impl Fn(&mut S)) -> bool {
         let index = self.panes.partition_point(|pane| pane.start < start);
         let is_new = self.panes.get(index).is_none_or(|pane| pane.start != start);
         if is_new {
@@ -73,7 +88,9 @@ impl<S: Clone + Default> Panes<S> {
     /// The start of the first pane for which `is_wanted` holds; it holds for all after that.
     pub(super) fn first_where(&self, is_wanted: impl Fn(i64) -> bool) -> Option<i64> {
         let index = self.panes.partition_point(|pane| !is_wanted(pane.start));
-        self.panes.get(index).map(|pane| pane.start)
+        let pane =
+            self.panes.get(index).or(self.latest.as_ref().filter(|pane| is_wanted(pane.start)));
+        pane.map(|pane| pane.start)
     }
 
     /// Drops the oldest panes as long as `is_gone` holds for their starts.
@@ -86,10 +103,19 @@ impl<S: Clone + Default> Panes<S> {
                 _ => self.flipped -= 1,
             }
         }
+        if self.panes.is_empty() && self.latest().is_some_and(is_gone) {
+            self.latest = None;
+        }
     }
 
     /// All panes that begin before `end`, merged, if there are any. Later calls have a later `end`.
     pub(super) fn merged(&mut self, end: i64, merge: impl Fn(&mut S, S)) -> Option<S> {
+        if let Some(latest) = self.latest.as_ref().filter(|latest| latest.start < end) {
+            if self.panes.is_empty() {
+                return Some(latest.accumulator.clone());
+            }
+            self.panes.extend(self.latest.take());
+        }
         if self.flipped == 0 {
             self.flip(end, &merge);
             let front = self.panes.front().filter(|_| self.flipped > 0)?;
@@ -129,7 +155,10 @@ impl<S: Clone + Default> Panes<S> {
     ) -> Option<S> {
         debug_assert_eq!(self.flipped + self.folded, 0, "panes hold their own records only");
         let first = self.panes.partition_point(|pane| pane.start < start);
-        let mut run = self.panes.range(first..).take_while(|pane| pane.start < end);
+        let before_latest = self.panes.range(first..);
+        let mut run = before_latest
+            .chain(self.latest.as_ref().filter(|pane| start <= pane.start))
+            .take_while(|pane| pane.start < end);
         let mut all = run.next()?.accumulator.clone();
         for pane in run {
             merge(&mut all, pane.accumulator.clone());
@@ -138,7 +167,7 @@ impl<S: Clone + Default> Panes<S> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.panes.is_empty()
+        self.panes.is_empty() && self.latest.is_none()
     }
 }
 

@@ -23,7 +23,12 @@ use crate::time::{Timestamp, millis};
 /// fire early, or late with [`Mode::Discarding`], or the aggregate does not merge. Then every
 /// window has its own accumulator: see [`SlidingLogic::shares_panes`].
 pub fn sliding(size: Duration, slide: Duration) -> Sliding {
-    Sliding { size_ms: millis(size), slide_ms: millis(slide), offset_ms: 0 }
+    let (size_ms, slide_ms) = (millis(size), millis(slide));
+    let pane_ms_min = match size_ms.checked_rem(slide_ms) {
+        None | Some(0) => slide_ms,
+        Some(rest) => rest.min(slide_ms - rest),
+    };
+    Sliding { size_ms, slide_ms, offset_ms: 0, pane_ms_min }
 }
 
 /// See [`sliding`].
@@ -32,6 +37,8 @@ pub struct Sliding {
     size_ms: i64,
     slide_ms: i64,
     offset_ms: i64,
+    /// The shorter of the two panes that a slide is cut into.
+    pane_ms_min: i64,
 }
 
 impl Sliding {
@@ -54,6 +61,13 @@ impl Sliding {
         let start = self.start_before(time);
         let cut = start.plus_millis(self.size_ms % self.slide_ms);
         if time < cut { start } else { cut }
+    }
+
+    /// Whether the pane that begins at `pane` is certain to be that of `time`.
+    #[inline]
+    fn is_in_pane(&self, time: Timestamp, pane: i64) -> bool {
+        let since = time.as_millis().saturating_sub(pane);
+        0 <= since && since < self.pane_ms_min
     }
 
     /// The first of the windows that `time` is in.
@@ -305,11 +319,18 @@ where
         state: &mut Self::State,
         context: &mut C,
     ) -> Taken {
-        if self.shares_panes {
-            self.put(self.sliding.pane(time), &Input::Record(record), state, context)
-        } else {
-            self.per_window.on_record(record, time, &mut state.windows, context)
+        if !self.shares_panes {
+            return self.per_window.on_record(record, time, &mut state.windows, context);
         }
+        // While a pane is the latest, none of its windows has fired and the next has its timer.
+        if let Some(pane) = state.panes.latest()
+            && self.sliding.is_in_pane(time, pane)
+            && pane > context.watermark().as_millis()
+        {
+            state.panes.add(pane, |into| self.firings.aggregate.add(into, record));
+            return Taken::Applied;
+        }
+        self.put(self.sliding.pane(time), &Input::Record(record), state, context)
     }
 
     fn on_partial<C: WindowContext<A::Output>>(
