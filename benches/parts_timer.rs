@@ -27,21 +27,21 @@ fn scattered(index: u64, bound: i64) -> i64 {
     ((u128::from(hash_key(&index)) * bound as u128) >> 64) as i64
 }
 
-fn started() -> (TimerQueue, Vec<u64>) {
+fn started() -> (TimerQueue, Vec<(Timestamp, u64)>) {
     let (mut queue, mut hashes) = (TimerQueue::new(), Vec::new());
     queue.take_due(time(0), &mut hashes);
     (queue, hashes)
 }
 
 /// Fires what is due, and returns something that depends on all of it.
-fn fire(queue: &mut TimerQueue, watermark: Timestamp, hashes: &mut Vec<u64>) -> u64 {
+fn fire(queue: &mut TimerQueue, watermark: Timestamp, hashes: &mut Vec<(Timestamp, u64)>) -> u64 {
     let mut sum = 0;
     loop {
         queue.take_due(watermark, hashes);
         if hashes.is_empty() {
             return sum;
         }
-        sum += hashes.drain(..).sum::<u64>();
+        sum += hashes.drain(..).map(|(_, hash)| hash).sum::<u64>();
     }
 }
 
@@ -79,8 +79,8 @@ fn with_keys(keys: &mut [KeyTimers], times: &[i64], step_ms: i64) -> usize {
                 break;
             }
             // Asks for all before the first is needed, as the store does with a batch's state.
-            fired += hashes.iter().filter(|hash| keys[**hash as usize].is_empty()).count();
-            for hash in hashes.drain(..) {
+            fired += hashes.iter().filter(|(_, hash)| keys[*hash as usize].is_empty()).count();
+            for (_, hash) in hashes.drain(..) {
                 let key = &mut keys[hash as usize];
                 while key.pop_due(watermark, hash, &mut queue).is_some() {
                     fired += 1;

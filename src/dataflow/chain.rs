@@ -6,6 +6,7 @@ use crate::dataflow::blame::watched;
 use crate::dataflow::{
     Collector, Emit, Flow, Meta, Operator, Passed, Signal, TaskContext, TimeDomain, Untimed,
 };
+use crate::metrics::Tally;
 use crate::record::{Batch, Never};
 
 /// A chain of operators from one input to one end. Its type spells its stages, so the compiler
@@ -42,6 +43,11 @@ pub trait Chain: Clone + Send + 'static {
     /// while: what leaves the chain in its place may be a watermark.
     fn makes_time(&self) -> bool {
         false
+    }
+
+    /// Adds what its operators have counted since the start to `tally`.
+    fn count(&self, tally: &mut Tally) {
+        let _ = tally;
     }
 
     /// Appends the names of its operators, in order.
@@ -219,6 +225,11 @@ impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
 
     fn makes_time(&self) -> bool {
         self.upstream.makes_time()
+    }
+
+    fn count(&self, tally: &mut Tally) {
+        self.upstream.count(tally);
+        self.op.count(tally);
     }
 
     fn wake_at(&self) -> Option<crate::time::Nanos> {

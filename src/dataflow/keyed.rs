@@ -4,118 +4,17 @@ use std::vec::Drain;
 
 use crate::dataflow::blame::watched_key;
 use crate::dataflow::chain::{feed, stow};
-use crate::dataflow::{Chain, Emit, Flow, Meta, Passed, Signal, TaskContext, TimeDomain, Untimed};
-use crate::error::Result;
+use crate::dataflow::wakes::{Due, Line, Wakes};
+use crate::dataflow::{
+    Chain, Emit, Flow, KeyContext, KeyedOperator, Meta, Passed, Signal, TaskContext, TimeDomain,
+    Untimed,
+};
 use crate::exchange::combine::Partial;
+use crate::metrics::Tally;
 use crate::record::{Batch, Key};
 use crate::routing::KeyedPartitioner;
-use crate::state::{Cursor, KeyedStore, Storable};
+use crate::state::{Cursor, KeyedStore};
 use crate::time::{Nanos, Timestamp};
-
-/// Logic with one state per key. It owns none of it: the engine hands the state in, so that moves,
-/// snapshots and byte counts are written once, for all operators.
-///
-/// Every partition has its own clone; a key is with one partition at a time, and its records come
-/// in the order in which each source made them.
-pub trait KeyedOperator<K, I>: Clone + Send + 'static {
-    /// What it emits.
-    type Out: Send + 'static;
-    /// What is kept per key: one plain value. A default one is made for a key's first record.
-    type State: Default + Storable;
-    /// What a feeder sends in place of records when it pre-aggregates;
-    /// [`Never`](crate::record::Never) for operators that do not merge.
-    type Partial: Send + 'static;
-    /// The name in reports and errors.
-    const NAME: &'static str;
-
-    /// What is wrong with how it is set up, if anything is; asked before the start.
-    fn check(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// Takes one record of a key.
-    fn on_record<E: Emit<Self::Out>>(
-        &mut self,
-        record: I,
-        state: &mut Self::State,
-        context: &mut KeyContext<'_, K, E>,
-    );
-
-    /// Takes what a feeder made of several records of a key.
-    fn on_partial<E: Emit<Self::Out>>(
-        &mut self,
-        partial: Self::Partial,
-        state: &mut Self::State,
-        context: &mut KeyContext<'_, K, E>,
-    );
-
-    /// Called once for every key that has state when the input is over.
-    fn on_end<E: Emit<Self::Out>>(
-        &mut self,
-        state: &mut Self::State,
-        context: &mut KeyContext<'_, K, E>,
-    ) {
-        let _ = (state, context);
-    }
-
-    /// Whether [`on_record`](Self::on_record) may emit as it is set up. One that never does, since
-    /// it emits at ticks or at the end, is not asked for room after each record.
-    fn emits_on_record(&self) -> bool {
-        true
-    }
-
-    /// How often [`on_tick`](Self::on_tick) is called, if at all.
-    fn tick_interval(&self) -> Option<Nanos> {
-        None
-    }
-
-    /// Called at each tick of processing time, and at the end of the input before
-    /// [`on_end`](Self::on_end), for every key that has had a record since the tick before.
-    fn on_tick<E: Emit<Self::Out>>(
-        &mut self,
-        state: &mut Self::State,
-        context: &mut KeyContext<'_, K, E>,
-    ) {
-        let _ = (state, context);
-    }
-}
-
-/// What a keyed operator knows about the record in hand, and where it emits.
-pub struct KeyContext<'a, K, E> {
-    key: &'a K,
-    hash: u64,
-    time: Timestamp,
-    next: &'a mut E,
-}
-
-impl<K, E> KeyContext<'_, K, E> {
-    /// The key in hand.
-    #[inline]
-    pub fn key(&self) -> &K {
-        self.key
-    }
-
-    /// Its carried hash.
-    #[inline]
-    pub fn hash(&self) -> u64 {
-        self.hash
-    }
-
-    /// Event time of the record in hand; [`Timestamp::MIN`] where there is none.
-    #[inline]
-    pub fn time(&self) -> Timestamp {
-        self.time
-    }
-
-    /// Sends `record` on, with the time of the record in hand.
-    #[inline]
-    pub fn emit<T>(&mut self, record: T)
-    where
-        E: Emit<T>,
-    {
-        self.next.push(record, Meta { time: self.time });
-    }
-}
 
 /// Heads the chain of a keyed operator: holds the state of its keys on this partition.
 pub struct Keyed<T, K, F, Q, Op, D = Untimed>
@@ -133,6 +32,11 @@ where
     /// How far the sweep over all keys has come.
     sweep: Cursor,
     tick_at: Option<Nanos>,
+    wakes: Wakes,
+    /// How many keys of the hash in hand have been woken and are still there.
+    woken: usize,
+    /// Wakes by the clock that were still to come at the end of the input.
+    dropped_timers: u64,
     spare: Vec<D::Row<T>>,
     spare_partials: Vec<Partial<K, Op::Partial>>,
 }
@@ -157,6 +61,9 @@ where
             changed,
             sweep: Cursor::new(),
             tick_at: None,
+            wakes: Wakes::new(),
+            woken: 0,
+            dropped_timers: 0,
             spare: Vec::new(),
             spare_partials: Vec::new(),
         }
@@ -170,9 +77,9 @@ where
         while out.is_open() {
             let Some((hash, key, ())) = changed.drain_next(&mut cursor) else { return Flow::Done };
             let (key, state) = self.store.entry(hash, key);
-            let op = &mut self.op;
+            let (op, wakes, time) = (&mut self.op, &mut self.wakes, Timestamp::MIN);
             watched_key(Op::NAME, key, || {
-                op.on_tick(state, &mut KeyContext { key, hash, time: Timestamp::MIN, next: out });
+                op.on_tick(state, &mut KeyContext { key, hash, time, wakes, next: out });
             });
         }
         Flow::More
@@ -184,12 +91,128 @@ where
             let Some((hash, key, state)) = self.store.walk(&mut self.sweep) else {
                 return Flow::Done;
             };
-            let op = &mut self.op;
+            let (op, wakes, time) = (&mut self.op, &mut self.wakes, Timestamp::MAX);
             watched_key(Op::NAME, key, || {
-                op.on_end(state, &mut KeyContext { key, hash, time: Timestamp::MIN, next: out });
+                op.on_end(state, &mut KeyContext { key, hash, time, wakes, next: out });
             });
         }
         Flow::More
+    }
+
+    /// Tells keys that the time for which they asked has come, as far as there is room.
+    fn wake<W: TimeLine, E: Emit<Op::Out>>(&mut self, out: &mut E) -> Flow {
+        while let Some((due, hash)) = W::line(&mut self.wakes).next() {
+            if !out.is_open() || self.wake_keys::<W, E>(due, hash, out) == Flow::More {
+                return Flow::More;
+            }
+            W::line(&mut self.wakes).settle();
+        }
+        Flow::Done
+    }
+
+    /// Tells all keys of `hash`, nearly always one, and drops what has become empty.
+    fn wake_keys<W: TimeLine, E: Emit<Op::Out>>(
+        &mut self,
+        due: Due,
+        hash: u64,
+        out: &mut E,
+    ) -> Flow {
+        while let Some(place) = self.store.find_hash(hash, self.woken) {
+            let (key, state) = self.store.at(place);
+            let (op, wakes, time) = (&mut self.op, &mut self.wakes, due.at);
+            let flow = watched_key(Op::NAME, key, || {
+                W::tell(op, due, state, &mut KeyContext { key, hash, time, wakes, next: out })
+            });
+            if flow == Flow::More {
+                return Flow::More;
+            }
+            if Op::is_empty(state) {
+                self.store.remove_at(place);
+            } else {
+                self.woken += 1;
+            }
+        }
+        self.woken = 0;
+        Flow::Done
+    }
+
+    /// Brings a signal to the keys, as far as there is room.
+    fn tell<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Flow {
+        match signal {
+            Signal::Watermark(watermark) => {
+                self.wakes.event.advance(watermark);
+                self.wake::<EventTime, E>(out)
+            }
+            Signal::Clock(now) => {
+                self.wakes.read_clock(now);
+                if self.wake::<ProcessingTime, E>(out) == Flow::More {
+                    return Flow::More;
+                }
+                if self.tick_at.is_none_or(|at| at > now) {
+                    return Flow::Done;
+                }
+                let flow = self.tick(out);
+                if flow == Flow::Done {
+                    let interval = self.op.tick_interval();
+                    self.tick_at = interval.map(|interval| now.saturating_add(interval));
+                }
+                flow
+            }
+            Signal::End => {
+                self.dropped_timers = self.wakes.processing.len() as u64;
+                match self.tick(out) {
+                    Flow::Done => self.end(out),
+                    Flow::More => Flow::More,
+                }
+            }
+            Signal::Idle => Flow::Done,
+        }
+    }
+}
+
+/// One of the two kinds of time, so that waking keys is written once.
+trait TimeLine {
+    fn line(wakes: &mut Wakes) -> &mut Line;
+
+    fn tell<K, I, Op: KeyedOperator<K, I>, E: Emit<Op::Out>>(
+        op: &mut Op,
+        due: Due,
+        state: &mut Op::State,
+        context: &mut KeyContext<'_, K, E>,
+    ) -> Flow;
+}
+
+enum EventTime {}
+
+enum ProcessingTime {}
+
+impl TimeLine for EventTime {
+    fn line(wakes: &mut Wakes) -> &mut Line {
+        &mut wakes.event
+    }
+
+    fn tell<K, I, Op: KeyedOperator<K, I>, E: Emit<Op::Out>>(
+        op: &mut Op,
+        due: Due,
+        state: &mut Op::State,
+        context: &mut KeyContext<'_, K, E>,
+    ) -> Flow {
+        op.on_event_time(due, state, context)
+    }
+}
+
+impl TimeLine for ProcessingTime {
+    fn line(wakes: &mut Wakes) -> &mut Line {
+        &mut wakes.processing
+    }
+
+    fn tell<K, I, Op: KeyedOperator<K, I>, E: Emit<Op::Out>>(
+        op: &mut Op,
+        due: Due,
+        state: &mut Op::State,
+        context: &mut KeyContext<'_, K, E>,
+    ) -> Flow {
+        op.on_processing_time(due, state, context)
     }
 }
 
@@ -224,6 +247,7 @@ where
 
     fn open(&mut self, context: &TaskContext) {
         self.tick_at = self.op.tick_interval().map(|interval| context.now.saturating_add(interval));
+        self.wakes.open(context);
     }
 
     #[inline]
@@ -232,6 +256,7 @@ where
         batch: &mut Batch<D::Row<T>, Self::Partial>,
         out: &mut E,
     ) {
+        self.wakes.read_clock(batch.taken);
         if !batch.records.is_empty() {
             self.push_records(batch, out);
         }
@@ -241,29 +266,22 @@ where
     }
 
     fn signal<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed {
-        let flow = match signal {
-            Signal::End => match self.tick(out) {
-                Flow::Done => self.end(out),
-                Flow::More => Flow::More,
-            },
-            Signal::Clock(now) if self.tick_at.is_some_and(|at| at <= now) => {
-                let flow = self.tick(out);
-                if flow == Flow::Done {
-                    self.tick_at =
-                        self.op.tick_interval().map(|interval| now.saturating_add(interval));
-                }
-                flow
-            }
-            Signal::Clock(_) | Signal::Watermark(_) | Signal::Idle => Flow::Done,
-        };
-        match flow {
-            Flow::Done => Passed::Done(Some(signal)),
-            Flow::More => Passed::More,
+        if self.tell(signal, out) == Flow::More {
+            return Passed::More;
         }
+        Passed::Done(Some(match signal {
+            Signal::Watermark(watermark) => Signal::Watermark(self.op.output_watermark(watermark)),
+            other => other,
+        }))
     }
 
     fn wake_at(&self) -> Option<Nanos> {
-        self.tick_at
+        [self.tick_at, self.wakes.wake_at()].into_iter().flatten().min()
+    }
+
+    fn count(&self, tally: &mut Tally) {
+        self.op.count(tally);
+        tally.dropped_timers += self.dropped_timers;
     }
 
     fn describe(&self, names: &mut Vec<&'static str>) {
@@ -295,9 +313,10 @@ where
             (false, false) => self.update_run::<false, false, E>(&mut drain, out),
         } {
             let (key, state) = self.store.insert_new(hash, key);
-            let (op, Meta { time }, record) = (&mut self.op, D::meta(&row), D::into_record(row));
+            let (op, wakes) = (&mut self.op, &mut self.wakes);
+            let (Meta { time }, record) = (D::meta(&row), D::into_record(row));
             watched_key(Op::NAME, key, || {
-                op.on_record(record, state, &mut KeyContext { key, hash, time, next: out });
+                op.on_record(record, state, &mut KeyContext { key, hash, time, wakes, next: out });
             });
             if let Some(changed) = &mut self.changed {
                 changed.entry(hash, key.clone());
@@ -322,7 +341,7 @@ where
         drain: &mut Drain<'_, D::Row<T>>,
         out: &mut E,
     ) -> Option<(u64, K, D::Row<T>)> {
-        let (mut store, op) = (self.store.view(), &mut self.op);
+        let (mut store, op, wakes) = (self.store.view(), &mut self.op, &mut self.wakes);
         let (key_of, partitioner) = (&mut self.key_of, &self.partitioner);
         for row in drain.by_ref() {
             let key = key_of(D::record(&row));
@@ -331,8 +350,9 @@ where
                 return Some((hash, key, row));
             };
             let (Meta { time }, record) = (D::meta(&row), D::into_record(row));
+            let wakes = &mut *wakes;
             watched_key(Op::NAME, key, || {
-                op.on_record(record, state, &mut KeyContext { key, hash, time, next: out });
+                op.on_record(record, state, &mut KeyContext { key, hash, time, wakes, next: out });
             });
             if QUIET {
                 continue;
@@ -356,13 +376,10 @@ where
             let Partial { hash, key, state: partial } = partial;
             let hash = hash.get();
             let (key, state) = self.store.entry(hash, key);
-            let op = &mut self.op;
+            let (op, wakes, time) = (&mut self.op, &mut self.wakes, Timestamp::MIN);
             watched_key(Op::NAME, key, || {
-                op.on_partial(
-                    partial,
-                    state,
-                    &mut KeyContext { key, hash, time: Timestamp::MIN, next: out },
-                );
+                let mut context = KeyContext { key, hash, time, wakes, next: out };
+                op.on_partial(partial, state, &mut context);
             });
             if let Some(changed) = &mut self.changed {
                 changed.entry(hash, key.clone());

@@ -212,6 +212,22 @@ impl<C: Chain, F, Q> KeyedStream<C, F, Q> {
     pub fn emission(&self) -> EmitAt {
         self.emit_at
     }
+
+    /// Refuses an [`emit_at`](Self::emit_at) in front of what has its own rule.
+    pub(crate) fn check_no_emission(&self) -> Result<()> {
+        if self.emit_at == EmitAt::End {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::InvalidConfig,
+            "emit_at is for running aggregates; windows emit as their trigger says",
+        ))
+    }
+
+    /// Notes what is wrong with what follows, so that the job does not start.
+    pub(crate) fn refuse(&self, problems: impl Iterator<Item = Error>) {
+        self.stream.draft().borrow_mut().problems.extend(problems);
+    }
 }
 
 impl<K, C, F, Q> KeyedStream<C, F, Q>
@@ -246,6 +262,7 @@ where
         draft.borrow_mut().problems.extend(checks.into_iter().filter_map(Result::err));
         let wires: Wires<Row<C>, Partial<K, Op::Partial>> = Wires::new(EdgeKind::Exchange);
         let senders = wires.clone();
+        let waits_for_end = operator.waits_for_end();
         let keyed = Keyed::new(operator, key_of.clone(), partitioner.clone());
         let edges = stream.close("", &[EdgeKind::Exchange], move |context| {
             let outbox = Outbox::new(senders.senders(context), context.edge);
@@ -256,8 +273,7 @@ where
             let route = ByKey::new(key_of, partitioner, table, combine, emit_at.interval());
             Ok(OutboxEnd::<C::Out, C::Time, _>::new(outbox, route, 1))
         });
-        let node = TaskNode { inputs: edges, ..TaskNode::default() };
-        let stream = DataStream::begin(draft, node, gate_head(vec![wires]), keyed);
-        if emit_at == EmitAt::End { stream.emits_at_end() } else { stream }
+        let node = TaskNode { inputs: edges, emits_at_end: waits_for_end, ..TaskNode::default() };
+        DataStream::begin(draft, node, gate_head(vec![wires]), keyed)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::dataflow::TaskContext;
 use crate::dataflow::chain::feed;
+use crate::metrics::Tally;
 use crate::time::{Nanos, Timestamp};
 
 /// The next stage of a chain, statically known, so that a chain compiles into one loop.
@@ -150,6 +151,11 @@ pub trait Operator<I>: Clone + Send + 'static {
     /// still emit older records.
     fn output_watermark(&self, watermark: Timestamp) -> Timestamp {
         watermark
+    }
+
+    /// Adds what it has counted since the start to `tally`.
+    fn count(&self, tally: &mut Tally) {
+        let _ = tally;
     }
 
     /// The input is over; may emit what was held back.

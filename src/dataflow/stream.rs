@@ -345,11 +345,6 @@ impl<C: Chain> DataStream<C> {
     pub(crate) fn draft(&self) -> Rc<RefCell<Draft>> {
         Rc::clone(&self.draft)
     }
-
-    pub(crate) fn emits_at_end(mut self) -> Self {
-        self.node.emits_at_end = true;
-        self
-    }
 }
 
 impl<L, R, C> DataStream<C>

@@ -3,7 +3,7 @@
 use crate::dataflow::input::{Input, Intake};
 use crate::dataflow::{Chain, End, Flow, Passed, Polled, Signal};
 use crate::error::Result;
-use crate::metrics::TaskMetrics;
+use crate::metrics::{Tally, TaskMetrics};
 use crate::record::Batch;
 use crate::time::watermark::Progress;
 use crate::time::{Clock, Nanos, Timestamp};
@@ -99,6 +99,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
                 break;
             }
             let before = self.batch.len() as u64;
+            self.batch.taken = step.now;
             self.end.begin_slice(self.batch.intake, step.now);
             self.chain.push_batch(&mut self.batch, &mut self.end);
             self.end.end_slice(step)?;
@@ -262,6 +263,9 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
         progressed |= taken > 0 || sent != sent_before;
         if progressed {
             step.now = step.clock.now();
+            let mut tally = Tally::default();
+            self.chain.count(&mut tally);
+            step.metrics.set_tally(tally);
             step.metrics.step(taken, sent.0 - sent_before.0, step.now.saturating_sub(started));
         }
         if is_open {

@@ -145,7 +145,6 @@ impl Job {
             cores: self.facts.cores.clone(),
             // Relaxed: a counter, read after the threads that add to it or while they run.
             dead_letter: self.ends.dead_letters.load(Ordering::Relaxed),
-            late: 0,
             warnings: self.facts.warnings.clone(),
         })
     }

@@ -10,6 +10,7 @@ mod histogram;
 mod registry;
 mod report;
 pub(crate) mod report_text;
+mod tally;
 mod task;
 
 pub use counter::{Activity, Counter, TimeSplit};
@@ -17,4 +18,5 @@ pub use culprit::{TaskLoad, culprit};
 pub use histogram::{Histogram, Percentiles, RANGE_NS_MAX};
 pub use registry::{Detail, PartitionMetrics, PartitionReadings, Registry};
 pub use report::{EdgeReport, PartitionReport, Report, RunFacts, TaskReport};
+pub use tally::Tally;
 pub use task::{Blocked, JobShape, TaskMetrics, TaskShape};

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::metrics::registry::PartitionReadings;
-use crate::metrics::{Histogram, JobShape, Percentiles, TaskLoad, TaskMetrics, TaskShape, culprit};
+use crate::metrics::{
+    Histogram, JobShape, Percentiles, Tally, TaskLoad, TaskMetrics, TaskShape, culprit,
+};
 
 /// What the engine knows about a run that no partition counts.
 #[derive(Clone, Debug, Default)]
@@ -14,8 +16,6 @@ pub struct RunFacts {
     pub cores: Vec<Option<usize>>,
     /// Records that did not parse, or that an operator gave up.
     pub dead_letter: u64,
-    /// Records that came after their window was closed.
-    pub late: u64,
     /// What did not go as asked: a core that could not be pinned, more partitions than cores.
     pub warnings: Vec<String>,
 }
@@ -55,6 +55,10 @@ pub struct Report {
     pub dead_letter: u64,
     /// Records that came after their window was closed.
     pub late: u64,
+    /// Records too far ahead of the clock to move event time.
+    pub future_skew: u64,
+    /// Timers of processing time that were still to come when the input was over.
+    pub dropped_timers: u64,
     /// Durations that were negative or longer than 1,000 s.
     pub overflow_total: u64,
     /// Memory of the partitions' own counters and histograms, in bytes.
@@ -95,6 +99,8 @@ pub struct TaskReport {
     pub records_in: u64,
     /// Records given on; for a sink, records written.
     pub records_out: u64,
+    /// What its operators have counted.
+    pub tally: Tally,
     /// Steps that moved something.
     pub batches: u64,
     /// Share of the partitions' time spent in it.
@@ -132,6 +138,7 @@ impl Report {
         let edges = merge_edges(shape, partitions, share);
         let loads = task_loads(shape, partitions, &tasks, &edges, share);
         let merged_partitions = merge_partitions(shape, partitions, &facts.cores);
+        let tally: Tally = tasks.iter().map(|task| task.tally).sum();
         let records = merged_partitions.iter().map(|one| one.records).sum();
         let all = || partitions.iter().flatten().flat_map(|one| one.tasks());
         let queue_waits = shape.tasks.iter().enumerate().flat_map(|(task, shape)| {
@@ -153,7 +160,9 @@ impl Report {
             stall_ns: merged(all().filter_map(TaskMetrics::stall)),
             back_pressure: culprit(&loads).map(str::to_owned),
             dead_letter: facts.dead_letter,
-            late: facts.late,
+            late: tally.late,
+            future_skew: tally.future_skew,
+            dropped_timers: tally.dropped_timers,
             overflow_total: all().map(TaskMetrics::overflow).sum(),
             metrics_bytes: partitions.iter().flatten().map(|one| one.size_bytes()).sum(),
             partitions: merged_partitions,
@@ -220,6 +229,7 @@ fn merge_tasks(
             name: task.name.clone(),
             records_in: all().map(TaskMetrics::records_in).sum(),
             records_out: all().map(TaskMetrics::records_out).sum(),
+            tally: all().map(TaskMetrics::tally).sum(),
             batches: all().map(TaskMetrics::batches).sum(),
             busy: share(all().map(TaskMetrics::busy_ns).sum()),
             stalled: share(all().map(TaskMetrics::stalled_ns).sum()),
@@ -305,7 +315,6 @@ mod tests {
             seconds: 2.0,
             cores: vec![Some(2), Some(3)],
             dead_letter: 4,
-            late: 0,
             warnings: vec!["the clock is slow".into()],
         })
     }

@@ -94,6 +94,8 @@ impl Report {
         let counts = [
             (self.dead_letter, "dead letters"),
             (self.late, "late records"),
+            (self.future_skew, "records too far ahead of the clock"),
+            (self.dropped_timers, "timers dropped at the end"),
             (self.overflow_total, "durations out of range"),
         ];
         for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {

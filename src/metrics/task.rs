@@ -1,6 +1,6 @@
 //! What one task on one partition counts.
 
-use crate::metrics::{Counter, Histogram};
+use crate::metrics::{Counter, Histogram, Tally};
 use crate::time::Nanos;
 
 /// The tasks and edges of a job, as the metrics see them: what is allocated and what it is called.
@@ -41,6 +41,7 @@ pub struct TaskMetrics {
     busy_ns: Counter,
     stalled_ns: Counter,
     outside_ns: Counter,
+    tally: Tally,
     blocked_ns: Vec<Counter>,
     stall: Option<Stall>,
     histograms: Option<Box<TaskHistograms>>,
@@ -72,6 +73,7 @@ impl TaskMetrics {
             busy_ns: Counter::default(),
             stalled_ns: Counter::default(),
             outside_ns: Counter::default(),
+            tally: Tally::default(),
             blocked_ns: vec![Counter::default(); shape.outputs.len()],
             stall: None,
             histograms: None,
@@ -100,6 +102,12 @@ impl TaskMetrics {
         if let Some(histograms) = &mut self.histograms {
             histograms.service.record(service_ns);
         }
+    }
+
+    /// Sets what its operators have counted since the start.
+    #[inline]
+    pub fn set_tally(&mut self, tally: Tally) {
+        self.tally = tally;
     }
 
     /// Counts how long a batch lay in the lane of `input`, the index among the task's own inputs.
@@ -167,6 +175,11 @@ impl TaskMetrics {
         }
     }
 
+    /// What its operators have counted.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
     /// Records taken from inputs; for a source, records read.
     pub fn records_in(&self) -> u64 {
         self.records_in.value()
@@ -230,6 +243,7 @@ impl TaskMetrics {
         self.busy_ns = source.busy_ns;
         self.stalled_ns = source.stalled_ns;
         self.outside_ns = source.outside_ns;
+        self.tally = source.tally;
         self.blocked_ns.copy_from_slice(&source.blocked_ns);
         self.stall = source.stall;
         if let (Some(own), Some(source)) = (&mut self.histograms, &source.histograms) {

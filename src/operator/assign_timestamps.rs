@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::dataflow::blame::watched;
 use crate::dataflow::{Chain, DataStream, Emit, Meta, Passed, Signal, TaskContext, Timed};
+use crate::metrics::Tally;
 use crate::record::Batch;
 use crate::time::watermark::{Guarded, IdleTimeout, WatermarkGenerator};
 use crate::time::{Nanos, Timestamp};
@@ -229,6 +230,11 @@ where
 
     fn makes_time(&self) -> bool {
         true
+    }
+
+    fn count(&self, tally: &mut Tally) {
+        self.upstream.count(tally);
+        tally.future_skew += self.guard.held();
     }
 
     fn describe(&self, names: &mut Vec<&'static str>) {

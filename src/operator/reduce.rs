@@ -60,6 +60,10 @@ where
     type Partial = Never;
     const NAME: &'static str = "reduce";
 
+    fn waits_for_end(&self) -> bool {
+        self.emit_at == EmitAt::End
+    }
+
     #[inline]
     fn on_record<E: Emit<(K, I)>>(
         &mut self,

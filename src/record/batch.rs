@@ -9,6 +9,7 @@ use crate::time::{Nanos, Timestamp};
 ///   edges that do not combine).
 /// * `intake` - monotonic nanoseconds at which the oldest record entered the job; 0 if unknown.
 /// * `sent` - monotonic nanoseconds at which the batch was put on a lane; 0 before that.
+/// * `taken` - monotonic nanoseconds at which its task began to work on it, or went on.
 /// * `watermark`, `goes_idle` - what the producer says of event time once these records are worked
 ///   off, in this order.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Batch<T, P = Never> {
     pub intake: Nanos,
     /// When the batch was put on a lane.
     pub sent: Nanos,
+    /// When its task took it in hand, or went on with it.
+    pub taken: Nanos,
     /// How far event time has come; `None`: no further than before.
     pub watermark: Option<Timestamp>,
     /// Nothing follows for now.
@@ -39,6 +42,7 @@ impl<T, P> Batch<T, P> {
             partials: Vec::new(),
             intake: 0,
             sent: 0,
+            taken: 0,
             watermark: None,
             goes_idle: false,
         }
@@ -69,6 +73,7 @@ impl<T, P> Batch<T, P> {
         self.partials.clear();
         self.intake = 0;
         self.sent = 0;
+        self.taken = 0;
         self.watermark = None;
         self.goes_idle = false;
     }

@@ -88,6 +88,19 @@ impl<K: Key, S> Segment<K, S> {
         self.table.find_bucket_index(turned(hash), |entry| entry.0 == *key)
     }
 
+    /// The bucket of the `nth` key of this hash, if there are as many.
+    #[inline]
+    pub(super) fn find_hash<Q>(&self, hash: u64, nth: usize, partitioner: &Q) -> Option<usize>
+    where
+        Q: KeyedPartitioner<K>,
+    {
+        let mut left = nth + 1;
+        self.table.find_bucket_index(turned(hash), |entry| {
+            left -= usize::from(partitioner.hash(&entry.0) == hash);
+            left == 0
+        })
+    }
+
     #[inline]
     pub(super) fn get(&self, hash: u64, key: &K) -> Option<&(K, S)> {
         self.table.find(turned(hash), |entry| entry.0 == *key)

@@ -142,6 +142,28 @@ impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
         (key, state)
     }
 
+    /// Where the `nth` key of this hash lies, if there are as many; keys of one hash have no order,
+    /// but keep it while nothing comes or goes.
+    #[inline]
+    pub(crate) fn find_hash(&self, hash: u64, nth: usize) -> Option<Place> {
+        let segment = self.segment_of(hash);
+        let bucket = self.segments[segment].find_hash(hash, nth, &self.partitioner)?;
+        Some(Place { segment, bucket })
+    }
+
+    /// The entry at a place found since the last change.
+    #[inline]
+    pub(crate) fn at(&mut self, place: Place) -> (&K, &mut S) {
+        let entry = self.segments[place.segment].entry_mut(place.bucket);
+        let (key, state) = entry.expect("it was found there");
+        (key, state)
+    }
+
+    /// Takes the entry at a place out.
+    pub(crate) fn remove_at(&mut self, place: Place) -> Option<(K, S)> {
+        self.segments[place.segment].remove(place.bucket)
+    }
+
     /// Takes `key` and its state out.
     pub fn remove(&mut self, hash: u64, key: &K) -> Option<(K, S)> {
         let at = self.segment_of(hash);
@@ -267,6 +289,13 @@ impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
         }
         self.segments.extend(others);
     }
+}
+
+/// Where an entry lies, until one comes or goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    segment: usize,
+    bucket: usize,
 }
 
 /// A store whose keys can be looked up, but not inserted. What a loop needs is in locals this way;

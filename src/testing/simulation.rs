@@ -392,7 +392,6 @@ impl Simulated {
             cores,
             // Relaxed: all that counted did so on this thread.
             dead_letter: dead_letters.load(Ordering::Relaxed),
-            late: 0,
             warnings: Vec::new(),
         })
     }

@@ -49,7 +49,6 @@ where
     pub fn aggregate<A>(self, aggregate: A) -> KeyedOutput<C, K, F, Q, Running<A>>
     where
         A: Aggregate<C::Out>,
-        A::Output: Send + 'static,
     {
         let emit_at = self.emission();
         let merges = A::MERGES && emit_at != EmitAt::EachRecord;
@@ -130,12 +129,15 @@ impl<K, I, A> KeyedOperator<K, I> for Running<A>
 where
     K: Key,
     A: Aggregate<I>,
-    A::Output: Send + 'static,
 {
     type Out = (K, A::Output);
     type State = A::Accumulator;
     type Partial = A::Accumulator;
     const NAME: &'static str = "aggregate";
+
+    fn waits_for_end(&self) -> bool {
+        self.emit_at == EmitAt::End
+    }
 
     fn check(&self) -> Result<()> {
         self.aggregate.check()

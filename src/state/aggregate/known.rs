@@ -29,7 +29,7 @@ pub struct Known<A> {
     aggregate: A,
 }
 
-impl<T, O, A: Aggregate<T, Output = Option<O>>> Aggregate<T> for Known<A> {
+impl<T, O: Send + 'static, A: Aggregate<T, Output = Option<O>>> Aggregate<T> for Known<A> {
     type Accumulator = A::Accumulator;
     type Output = O;
     const MERGES: bool = A::MERGES;

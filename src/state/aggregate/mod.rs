@@ -72,7 +72,7 @@ pub trait Aggregate<T>: Clone + Send + 'static {
     /// What is kept per key. Its default has seen no record.
     type Accumulator: Default + Storable;
     /// What comes out.
-    type Output;
+    type Output: Send + 'static;
     /// Whether the order of records does not matter, so that [`merge`](Self::merge) commutes and
     /// the engine may combine records in parts wherever that pays.
     ///

@@ -19,11 +19,11 @@ const DIGIT_BITS: u32 = 6;
 const SLOTS: usize = 1 << DIGIT_BITS;
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
 
-/// How many hashes are handed out at a time, at most.
+/// How many entries are handed out at a time, at most.
 const DUE_AT_A_TIME: usize = 2 * (ENTRIES + 1);
 
 /// Says which hashes have something due at a watermark, but not what: that lies with the keys, in
-/// [`KeyTimers`](crate::state::KeyTimers).
+/// their state or in [`KeyTimers`](crate::state::KeyTimers).
 ///
 /// Setting is a push onto one of a few dozen blocks; taking what is due copies whole blocks.
 pub struct TimerQueue {
@@ -138,20 +138,21 @@ impl TimerQueue {
         self.first_place().map(|place| timestamp(self.slots[place.index()].first))
     }
 
-    /// Moves the hashes of some of the entries due at `watermark` into `hashes`, which is empty
-    /// before: one to 256, or none if no more are due. Their order does not follow their times; a
-    /// hash comes once for each of its entries.
+    /// Moves some of the entries due at `watermark`, each with its time and its hash, into `due`,
+    /// which is empty before: one to 256, or none if no more are due. Their order does not follow
+    /// their times.
     ///
     /// * `watermark` - not below the one given before.
-    pub fn take_due(&mut self, watermark: Timestamp, hashes: &mut Vec<u64>) {
-        assert!(hashes.is_empty(), "what was handed out before is not worked off");
+    pub fn take_due(&mut self, watermark: Timestamp, due: &mut Vec<(Timestamp, u64)>) {
+        assert!(due.is_empty(), "what was handed out before is not worked off");
         let watermark = ordered(watermark);
-        while hashes.len() + ENTRIES <= DUE_AT_A_TIME && self.reach(watermark) {
+        while due.len() + ENTRIES <= DUE_AT_A_TIME && self.reach(watermark) {
             let Some(block) = self.due.pop_block() else { continue };
-            hashes.extend(block.entries().iter().map(|entry| entry.hash));
+            let entries = block.entries().iter();
+            due.extend(entries.map(|entry| (timestamp(entry.time), entry.hash)));
             self.blocks.give_back(block);
         }
-        self.len -= hashes.len();
+        self.len -= due.len();
     }
 
     /// Goes on, by one slot at most, if nothing is at hand; `false` once `watermark` is reached.

@@ -117,7 +117,7 @@ impl Rig {
     fn fire_slice(
         &mut self,
         at: usize,
-        hashes: &mut Vec<u64>,
+        hashes: &mut Vec<(Timestamp, u64)>,
         position: &mut usize,
         mut room: usize,
     ) -> bool {
@@ -130,7 +130,7 @@ impl Rig {
                     return false;
                 }
             }
-            let hash = hashes[*position];
+            let (_, hash) = hashes[*position];
             for key in (0..KEYS).filter(|key| hash_of(*key) == hash) {
                 if !self.fire_key(at, key, &mut room) {
                     return true;
@@ -241,7 +241,7 @@ proptest! {
             let next = queue.next_at().map(Timestamp::as_millis);
             prop_assert_eq!(next, left.first().map(|(time, _)| *time), "nothing was taken out");
             let due = left.partition_point(|(time, _)| *time <= watermark);
-            let mut due: Vec<u64> = left.drain(..due).map(|(_, hash)| hash).collect();
+            let mut due: Vec<_> = left.drain(..due).map(|(at, hash)| (at.into(), hash)).collect();
             due.sort_unstable();
             prop_assert_eq!(sorted_due(&mut queue, watermark), due);
             prop_assert_eq!(queue.len(), left.len());
@@ -249,7 +249,7 @@ proptest! {
     }
 }
 
-fn sorted_due(queue: &mut TimerQueue, watermark: i64) -> Vec<u64> {
+fn sorted_due(queue: &mut TimerQueue, watermark: i64) -> Vec<(Timestamp, u64)> {
     let (mut all, mut some) = (Vec::new(), Vec::new());
     loop {
         queue.take_due(watermark.into(), &mut some);
@@ -261,6 +261,10 @@ fn sorted_due(queue: &mut TimerQueue, watermark: i64) -> Vec<u64> {
     }
 }
 
+fn hashes_due(queue: &mut TimerQueue, watermark: i64) -> Vec<u64> {
+    sorted_due(queue, watermark).into_iter().map(|(_, hash)| hash).collect()
+}
+
 #[test]
 fn key_that_puts_its_timer_off_has_one_entry() {
     let (mut timers, mut queue) = (KeyTimers::new(), TimerQueue::new());
@@ -270,7 +274,7 @@ fn key_that_puts_its_timer_off_has_one_entry() {
         timers.set(time.into(), 77, &mut queue);
     }
     assert_eq!(queue.len(), 1);
-    assert_eq!(sorted_due(&mut queue, 500), [77]);
+    assert_eq!(hashes_due(&mut queue, 500), [77]);
     assert_eq!(timers.pop_due(500.into(), 77, &mut queue), None);
     assert_eq!(queue.next_at(), Some(999.into()));
 }
@@ -286,9 +290,9 @@ fn timer_set_while_another_fires_comes_in_its_turn() {
     assert_eq!(pop(Some(90)), Some(90));
     assert_eq!(pop(Some(20)), Some(20));
     assert_eq!(pop(Some(101)), None);
-    assert_eq!(sorted_due(&mut queue, 100), [7, 7], "it was set earlier and earlier twice");
+    assert_eq!(hashes_due(&mut queue, 100), [7, 7], "it was set earlier and earlier twice");
     assert_eq!(timers.pop_due(100.into(), 7, &mut queue), None);
-    assert_eq!(sorted_due(&mut queue, 101), [7]);
+    assert_eq!(hashes_due(&mut queue, 101), [7]);
     assert_eq!(timers.pop_due(101.into(), 7, &mut queue), Some(101.into()));
 }
 
@@ -297,7 +301,7 @@ fn timer_at_the_end_of_time_fires_at_the_last_watermark() {
     let (mut timers, mut queue) = (KeyTimers::new(), TimerQueue::new());
     timers.set(Timestamp::MAX, 7, &mut queue);
     assert!(sorted_due(&mut queue, i64::MAX - 2).is_empty());
-    assert_eq!(sorted_due(&mut queue, i64::MAX), [7]);
+    assert_eq!(hashes_due(&mut queue, i64::MAX), [7]);
     let fired = timers.pop_due(Timestamp::MAX, 7, &mut queue);
     assert_eq!(fired, Some(Timestamp::MAX.plus_millis(-1)));
     assert!(!timers.delete(Timestamp::MAX) && timers.is_empty());

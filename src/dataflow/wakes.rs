@@ -1,0 +1,177 @@
+//! When keys are to be looked at again: the times for which they asked, and how far time has come.
+
+use crate::dataflow::TaskContext;
+use crate::state::TimerQueue;
+use crate::time::{Nanos, Timestamp};
+
+/// The time for which a key asked has come.
+///
+/// The wakes of one key do not come in the order of their times, and what it asked for may have
+/// been settled since. So the state says what is due, and the first wake settles all of it:
+/// whatever lies behind `after` and not behind `until`, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The time that was asked for.
+    pub at: Timestamp,
+    /// Up to here everything was settled before.
+    pub after: Timestamp,
+    /// The watermark, or the clock.
+    pub until: Timestamp,
+}
+
+/// Both kinds of time of one keyed task.
+pub(crate) struct Wakes {
+    pub(super) event: Line,
+    pub(super) processing: Line,
+    clock: WallClock,
+}
+
+impl Wakes {
+    /// Nothing is asked for, and no time has passed.
+    pub(super) fn new() -> Self {
+        Wakes { event: Line::new(), processing: Line::new(), clock: WallClock::default() }
+    }
+
+    /// Reads the clock of the job from here on.
+    pub(super) fn open(&mut self, context: &TaskContext) {
+        self.clock = WallClock::started(context);
+        self.read_clock(context.now);
+    }
+
+    /// Notes that it is `now`; says what time of day that is.
+    #[inline]
+    pub(super) fn read_clock(&mut self, now: Nanos) -> Timestamp {
+        self.processing.until = self.processing.until.max(self.clock.time(now));
+        self.processing.until
+    }
+
+    /// When a key wants to be woken by the clock, if one does.
+    pub(super) fn wake_at(&self) -> Option<Nanos> {
+        let queue = self.processing.queue.as_ref()?;
+        if !self.processing.due.is_empty() {
+            return Some(0);
+        }
+        queue.next_at().map(|at| self.clock.nanos(at))
+    }
+}
+
+/// One kind of time: who asked for which time, and who is to be told now.
+pub(crate) struct Line {
+    /// Only once a key has asked for something.
+    queue: Option<TimerQueue>,
+    /// Taken from the queue, and to be told.
+    due: Vec<(Timestamp, u64)>,
+    after: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+impl Line {
+    fn new() -> Self {
+        Line { queue: None, due: Vec::new(), after: Timestamp::MIN, until: Timestamp::MIN }
+    }
+
+    /// The queue, to be asked for something.
+    #[inline]
+    pub(super) fn queue(&mut self) -> &mut TimerQueue {
+        self.queue.get_or_insert_default()
+    }
+
+    /// Time has come to `until`, if not further already.
+    pub(super) fn advance(&mut self, until: Timestamp) {
+        self.until = self.until.max(until);
+    }
+
+    /// The next wake and its hash. Stays until it is [`settled`](Self::settle); with `None`, time
+    /// has come to where it was moved.
+    pub(super) fn next(&mut self) -> Option<(Due, u64)> {
+        if self.due.is_empty()
+            && let Some(queue) = &mut self.queue
+        {
+            queue.take_due(self.until, &mut self.due);
+        }
+        let Some((at, hash)) = self.due.last() else {
+            self.after = self.until;
+            return None;
+        };
+        Some((Due { at: *at, after: self.after, until: self.until }, *hash))
+    }
+
+    /// The wake that was [`next`](Self::next) has been dealt with.
+    pub(super) fn settle(&mut self) {
+        self.due.pop();
+    }
+
+    /// How many wakes are asked for.
+    pub(super) fn len(&self) -> usize {
+        self.queue.as_ref().map_or(0, TimerQueue::len) + self.due.len()
+    }
+}
+
+/// The time of day that belongs to a monotonic time: the two are read together once, at the start,
+/// so that nobody who sets the host's clock moves the timers.
+#[derive(Clone, Copy, Debug, Default)]
+struct WallClock {
+    started: Nanos,
+    wall_time: Timestamp,
+}
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
+impl WallClock {
+    fn started(context: &TaskContext) -> WallClock {
+        let has_wall_time = context.wall_time != Timestamp::MAX;
+        let wall_time = if has_wall_time { context.wall_time } else { Timestamp::from_millis(0) };
+        WallClock { started: context.now, wall_time }
+    }
+
+    #[inline]
+    fn time(&self, now: Nanos) -> Timestamp {
+        let passed = now.saturating_sub(self.started) / NANOS_PER_MILLI;
+        self.wall_time.plus_millis(passed.cast_signed())
+    }
+
+    /// The first instant of `time`.
+    fn nanos(&self, time: Timestamp) -> Nanos {
+        let passed = time.as_millis().saturating_sub(self.wall_time.as_millis()).max(0);
+        passed.unsigned_abs().saturating_mul(NANOS_PER_MILLI).saturating_add(self.started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::wake::wake_pair;
+
+    #[test]
+    fn clock_is_the_time_of_day_at_the_start_and_what_has_passed() {
+        let mut context = TaskContext::new(0, 1, wake_pair().1);
+        (context.now, context.wall_time) = (7_000_000, 1_000.into());
+        let mut wakes = Wakes::new();
+        wakes.open(&context);
+        assert_eq!(wakes.read_clock(9_999_999), 1_002.into());
+        assert_eq!(wakes.read_clock(8_000_000), 1_002.into(), "time does not go back");
+        wakes.processing.queue().set(1_005.into(), 77);
+        assert_eq!(wakes.wake_at(), Some(12_000_000));
+        assert_eq!(wakes.read_clock(12_000_000), 1_005.into());
+        assert_eq!(
+            wakes.processing.next().map(|(due, hash)| (due.at, hash)),
+            Some((1_005.into(), 77))
+        );
+    }
+
+    #[test]
+    fn each_wake_comes_once_and_says_what_was_settled_before() {
+        let mut line = Line::new();
+        line.queue().set(10.into(), 1);
+        line.queue().set(30.into(), 2);
+        for (until, after, expected) in [(20, Timestamp::MIN, 1), (40, 20.into(), 2)] {
+            line.advance(until.into());
+            let (due, hash) = line.next().expect("one is due");
+            assert_eq!((due.after, due.until, hash), (after, until.into(), expected));
+            assert_eq!(line.next(), Some((due, hash)), "until it is settled");
+            line.settle();
+            assert_eq!(line.next(), None);
+        }
+        assert_eq!(line.len(), 0);
+    }
+}

@@ -1,0 +1,35 @@
+//! What operators count of records that did not go the usual way.
+
+use serde::Serialize;
+
+/// Records and timers, by what became of them. Counts from the start of the job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Records that windows or joins took: with those that were late, all that came to them.
+    pub applied: u64,
+    /// Records that came after all their windows were closed.
+    pub late: u64,
+    /// Records too far ahead of the clock to move event time.
+    pub future_skew: u64,
+    /// Timers of processing time that were still to come when the input was over.
+    pub dropped_timers: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.applied += other.applied;
+        self.late += other.late;
+        self.future_skew += other.future_skew;
+        self.dropped_timers += other.dropped_timers;
+    }
+}
+
+impl std::iter::Sum for Tally {
+    fn sum<I: Iterator<Item = Tally>>(all: I) -> Tally {
+        all.fold(Tally::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
+    }
+}
