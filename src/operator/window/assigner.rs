@@ -96,8 +96,12 @@ where
 {
     type Logic = PerWindow<W, A>;
 
-    fn into_logic(self, trigger: Trigger, aggregate: A) -> Result<Self::Logic> {
-        Ok(PerWindow::new(self.0, Firings::new(trigger, aggregate)?))
+    fn check(&self, trigger: Trigger) -> Result<()> {
+        trigger.check()
+    }
+
+    fn logic(self, trigger: Trigger, aggregate: A) -> Self::Logic {
+        PerWindow::new(self.0, Firings::new(trigger, aggregate))
     }
 }
 
@@ -143,9 +147,13 @@ where
 {
     type Logic = PerWindow<Tumbling, A>;
 
-    fn into_logic(self, trigger: Trigger, aggregate: A) -> Result<Self::Logic> {
+    fn check(&self, trigger: Trigger) -> Result<()> {
         check_length("size", self.size_ms)?;
-        Ok(PerWindow::new(self, Firings::new(trigger, aggregate)?))
+        trigger.check()
+    }
+
+    fn logic(self, trigger: Trigger, aggregate: A) -> Self::Logic {
+        PerWindow::new(self, Firings::new(trigger, aggregate))
     }
 }
 
@@ -180,8 +188,16 @@ where
 {
     type Logic = PerWindow<Global, A>;
 
-    fn into_logic(self, trigger: Trigger, aggregate: A) -> Result<Self::Logic> {
-        Ok(PerWindow::new(self, Firings::new(trigger, aggregate)?))
+    fn check(&self, trigger: Trigger) -> Result<()> {
+        trigger.check()
+    }
+
+    fn waits_for_end(&self, trigger: Trigger) -> bool {
+        !trigger.is_early()
+    }
+
+    fn logic(self, trigger: Trigger, aggregate: A) -> Self::Logic {
+        PerWindow::new(self, Firings::new(trigger, aggregate))
     }
 }
 

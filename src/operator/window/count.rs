@@ -39,7 +39,7 @@ where
 {
     type Logic = CountLogic<A>;
 
-    fn into_logic(self, trigger: Trigger, aggregate: A) -> Result<CountLogic<A>> {
+    fn check(&self, trigger: Trigger) -> Result<()> {
         if self.size < 1 {
             return Err(invalid("window size: 0 records; allowed is 1 or more".into()));
         }
@@ -54,7 +54,11 @@ where
         if !A::MERGES && self.size != self.slide {
             return Err(invalid("sliding count windows merge; the aggregate does not".into()));
         }
-        Ok(CountLogic { windows: self, aggregate })
+        Ok(())
+    }
+
+    fn logic(self, _trigger: Trigger, aggregate: A) -> CountLogic<A> {
+        CountLogic { windows: self, aggregate }
     }
 }
 
@@ -114,6 +118,7 @@ where
     /// Which window a record is in is known only where all of its key come together.
     type Partial = Never;
     type Value = A::Output;
+    const EMPTIES_ON_RECORD: bool = true;
 
     #[inline]
     fn on_record<C: WindowContext<A::Output>>(
@@ -153,6 +158,10 @@ where
         Taken::Applied
     }
 
+    fn record_count(partial: &Never) -> u64 {
+        match *partial {}
+    }
+
     fn on_partial<C: WindowContext<A::Output>>(
         &self,
         partial: Never,
@@ -162,7 +171,11 @@ where
         match partial {}
     }
 
-    fn on_event_timer<C: WindowContext<A::Output>>(
+    fn next_event(&self, _state: &Self::State, _after: Timestamp) -> Option<Timestamp> {
+        None
+    }
+
+    fn on_event<C: WindowContext<A::Output>>(
         &self,
         _at: Timestamp,
         _state: &mut Self::State,
@@ -170,7 +183,7 @@ where
     ) {
     }
 
-    fn on_processing_timer<C: WindowContext<A::Output>>(
+    fn on_clock<C: WindowContext<A::Output>>(
         &self,
         _at: Timestamp,
         _state: &mut Self::State,

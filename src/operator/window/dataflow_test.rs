@@ -112,7 +112,7 @@ where
     <W::Logic as WindowLogic<i64>>::State: Sized,
 {
     let value: fn(&i64) -> i64 = |value| *value;
-    let mut rig = Rig::new(windows.into_logic(trigger, sum(value)).expect("a valid window"));
+    let mut rig = Rig::new(windows.logic(trigger, sum(value)));
     let mut lines = Vec::new();
     let mut take = |rig: &mut Rig<i64, W::Logic>, when: &str| {
         lines.extend(rig.take_results().iter().map(|result| format!("{when} {}", line(result))));

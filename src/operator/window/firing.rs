@@ -1,6 +1,5 @@
 //! Fires a window: what goes out, in which order, and what is kept of it for the next time.
 
-use crate::error::Result;
 use crate::operator::window::slots::{Emitted, Progress, Slot, Slots};
 use crate::operator::window::{Change, Firing, Mode, Trigger, Window, WindowContext, Windowed};
 use crate::state::aggregate::Aggregate;
@@ -14,8 +13,8 @@ pub(super) struct Firings<A> {
 }
 
 impl<A> Firings<A> {
-    pub(super) fn new(trigger: Trigger, aggregate: A) -> Result<Self> {
-        Ok(Firings { trigger: trigger.check()?, aggregate })
+    pub(super) fn new(trigger: Trigger, aggregate: A) -> Self {
+        Firings { trigger, aggregate }
     }
 
     /// When the state of `window` goes.
@@ -93,6 +92,23 @@ impl<A> Firings<A> {
         if slot.progress.as_deref().is_some_and(is_due) {
             self.fire(slot, window, Firing::Early, context);
         }
+    }
+
+    /// The first time behind `after` at which a window fires or goes.
+    pub(super) fn next_event<I: Copy + Ord, S>(
+        &self,
+        state: &Slots<I, S>,
+        window_of: impl Fn(I) -> Window,
+        after: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut next: Option<Timestamp> = None;
+        state.each_id(|id| {
+            let window = window_of(id);
+            let events = [window.last(), self.gone_at(window)];
+            let event = events.into_iter().find(|event| *event > after);
+            next = [next, event].into_iter().flatten().min();
+        });
+        next
     }
 
     /// Fires the windows that end with `at`, and drops those that are kept no longer than that.

@@ -69,13 +69,20 @@ impl<T, L: WindowLogic<T>> Rig<T, L> {
     }
 
     pub(super) fn advance_watermark(&mut self, to: Timestamp) {
+        let mut after = self.engine.watermark;
         self.engine.watermark = to.max(self.engine.watermark);
-        while let Some(at) = self.engine.event_timers.first().copied()
-            && at <= self.engine.watermark
+        while let Some(timer) = self.engine.event_timers.first().copied()
+            && timer <= self.engine.watermark
         {
-            self.engine.event_timers.remove(&at);
+            self.engine.event_timers.remove(&timer);
             self.snapshot();
-            self.logic.on_event_timer(at, &mut self.state, &mut self.engine);
+            while let Some(at) = self.logic.next_event(&self.state, after)
+                && at <= self.engine.watermark
+            {
+                self.logic.on_event(at, &mut self.state, &mut self.engine);
+                after = at;
+            }
+            self.logic.renew_timer(timer, &self.state, &mut self.engine);
         }
     }
 
@@ -85,7 +92,7 @@ impl<T, L: WindowLogic<T>> Rig<T, L> {
             && at <= self.engine.now
         {
             self.engine.processing_timers.remove(&at);
-            self.logic.on_processing_timer(at, &mut self.state, &mut self.engine);
+            self.logic.on_clock(at, &mut self.state, &mut self.engine);
         }
     }
 

@@ -13,20 +13,26 @@ mod firing;
 mod fixture;
 #[cfg(test)]
 mod model_test;
+mod operator;
 mod panes;
 mod per_window;
 mod result;
 mod session;
 mod sliding;
 mod slots;
+mod stream;
 mod trigger;
 
 pub use assigner::{Custom, Global, Tumbling, Window, WindowAssigner, WindowId, global, tumbling};
 pub use count::{Count, CountLogic, count, count_sliding};
+pub use operator::{
+    DropLate, EmitLate, EventTime, LateRecords, ProcessingTime, WindowTime, Windowing,
+};
 pub use per_window::PerWindow;
 pub use result::{Change, Firing, Windowed};
 pub use session::{Session, SessionLogic, session};
 pub use sliding::{Sliding, SlidingLogic, sliding};
+pub use stream::{WindowOutput, WindowOutputs, WindowedStream};
 pub use trigger::{Early, Mode, Trigger};
 
 use crate::error::Result;
@@ -44,27 +50,42 @@ pub trait Windows<T, A: Aggregate<T>> {
     /// What works for each key.
     type Logic: WindowLogic<T, Value = A::Output>;
 
-    /// Joins the windows with when they emit and what they aggregate.
+    /// What is wrong with them under `trigger`, if anything is.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidConfig`](crate::error::ErrorKind::InvalidConfig) if a length is zero,
     /// windows leave gaps, a record would be in more than [`WINDOWS_PER_RECORD_MAX`], or trigger
     /// or aggregate do not fit the windows.
-    fn into_logic(self, trigger: Trigger, aggregate: A) -> Result<Self::Logic>;
+    fn check(&self, trigger: Trigger) -> Result<()>;
+
+    /// Whether no result comes before the input is over.
+    fn waits_for_end(&self, trigger: Trigger) -> bool {
+        let _ = trigger;
+        false
+    }
+
+    /// Joins the windows with when they emit and what they aggregate; to be used only where
+    /// [`check`](Self::check) finds nothing wrong.
+    fn logic(self, trigger: Trigger, aggregate: A) -> Self::Logic;
 }
 
 /// The windows of one key as a state machine. It owns no state: the engine hands it in.
 ///
 /// Called on the partition that owns the key, one call at a time. A state that
-/// [is empty](Self::is_empty) after a call may be dropped; a timer that finds none is handed a
-/// default one and does nothing.
+/// [is empty](Self::is_empty) after a call may be dropped.
+///
+/// What is due follows from the state: when the watermark has moved from one time to another, each
+/// [`next_event`](Self::next_event) between the two is dealt with in its order. A timer only sees
+/// to it that somebody looks, so a key needs no list of its timers.
 pub trait WindowLogic<T>: Clone + Send + 'static {
     /// What is kept per key.
     type State: Default + Storable;
     /// What a feeder makes of several records of a key that lie in one window or pane.
     type Partial: Send + 'static;
     /// What comes out per window.
-    type Value;
+    type Value: Send + 'static;
+    /// Whether a state may be empty once a record is in.
+    const EMPTIES_ON_RECORD: bool = false;
 
     /// Takes one record of `time`; the caller keeps it, and has it back if it is late.
     fn on_record<C: WindowContext<Self::Value>>(
@@ -75,6 +96,9 @@ pub trait WindowLogic<T>: Clone + Send + 'static {
         context: &mut C,
     ) -> Taken;
 
+    /// How many records a feeder made `partial` of.
+    fn record_count(partial: &Self::Partial) -> u64;
+
     /// Takes what a feeder made of several records. If it is late, all of them are.
     fn on_partial<C: WindowContext<Self::Value>>(
         &self,
@@ -83,16 +107,30 @@ pub trait WindowLogic<T>: Clone + Send + 'static {
         context: &mut C,
     ) -> Taken;
 
-    /// An event-time timer of this key is due: the watermark has reached `at`.
-    fn on_event_timer<C: WindowContext<Self::Value>>(
+    /// The first time behind `after` at which a window fires or goes, if there is one.
+    fn next_event(&self, state: &Self::State, after: Timestamp) -> Option<Timestamp>;
+
+    /// The watermark has reached `at`, which was the [`next_event`](Self::next_event).
+    fn on_event<C: WindowContext<Self::Value>>(
         &self,
         at: Timestamp,
         state: &mut Self::State,
         context: &mut C,
     );
 
-    /// A processing-time timer of this key is due: the clock has reached `at`.
-    fn on_processing_timer<C: WindowContext<Self::Value>>(
+    /// The timer of `at` is spent, and everything up to the watermark dealt with: sets another one
+    /// where the window that it was set for ends later by now.
+    fn renew_timer<C: WindowContext<Self::Value>>(
+        &self,
+        at: Timestamp,
+        state: &Self::State,
+        context: &mut C,
+    ) {
+        let _ = (at, state, context);
+    }
+
+    /// The clock has reached `at`: fires what is to fire early by then.
+    fn on_clock<C: WindowContext<Self::Value>>(
         &self,
         at: Timestamp,
         state: &mut Self::State,
@@ -117,10 +155,8 @@ pub trait WindowLogic<T>: Clone + Send + 'static {
 
 /// What the windows of a key see of the engine: time, timers, and where results go.
 ///
-/// A timer is one per key, kind and time: setting it twice is setting it once. Event timers of a
-/// key fire in order of time, each once. In processing-time windows the record's time is the
-/// clock, the watermark is the clock minus 1 ms, and event timers are the clock's; then nothing
-/// is late.
+/// In processing-time windows the record's time is the clock, the watermark is the clock minus
+/// 1 ms, and event timers are the clock's; then nothing is late.
 pub trait WindowContext<V> {
     /// No more records with this time or an earlier one are expected.
     fn watermark(&self) -> Timestamp;
@@ -128,11 +164,10 @@ pub trait WindowContext<V> {
     /// The clock.
     fn now(&self) -> Timestamp;
 
-    /// Asks for [`on_event_timer`](WindowLogic::on_event_timer) once the watermark is at `at`.
+    /// Asks for somebody to look for events once the watermark is at `at`.
     fn set_event_timer(&mut self, at: Timestamp);
 
-    /// Asks for [`on_processing_timer`](WindowLogic::on_processing_timer) once the clock is at
-    /// `at`.
+    /// Asks for [`on_clock`](WindowLogic::on_clock) once the clock is at `at`.
     fn set_processing_timer(&mut self, at: Timestamp);
 
     /// Sends a result on. Its time is [`Window::last`] of its window.

@@ -278,7 +278,7 @@ where
         .early(rules.early)
         .mode(rules.mode)
         .allowed_lateness(duration(rules.lateness));
-    let logic = windows.into_logic(trigger, aggregate).expect("valid windows");
+    let logic = windows.logic(trigger, aggregate);
     let mut rig = Rig::new(logic);
     let mut model =
         Model { kind, rules, watermark: 0, now: 0, cells: Vec::new(), results: Vec::new() };
@@ -372,7 +372,7 @@ proptest! {
         (size, slide) in (1..20_u64).prop_flat_map(|size| (Just(size), 1..=size)),
         times in prop::collection::vec(-50..50_i64, 0..80),
     ) {
-        let logic = count_sliding(size, slide).into_logic(Trigger::default(), Bag).expect("valid");
+        let logic = count_sliding(size, slide).logic(Trigger::default(), Bag);
         let mut rig = Rig::new(logic);
         for (number, time) in times.iter().enumerate() {
             prop_assert_eq!(rig.record(&(number as i64), (*time).into()), Taken::Applied);
@@ -429,7 +429,7 @@ where
     W: Windows<i64, Bag>,
     W::Logic: Clone,
 {
-    let logic = windows.into_logic(trigger, Bag).expect("valid windows");
+    let logic = windows.logic(trigger, Bag);
     assert!(logic.folds());
     let (mut single, mut folded) = (Rig::new(logic.clone()), Rig::new(logic));
     let (mut held, mut now) = (None, 0);
@@ -467,7 +467,7 @@ where
 
 #[test]
 fn a_late_partial_says_how_many_records_it_was() {
-    let logic = tumbling(duration(10)).into_logic(Trigger::default(), Bag).expect("valid windows");
+    let logic = tumbling(duration(10)).logic(Trigger::default(), Bag);
     let mut held = None;
     for value in [1, 2, 3] {
         assert_eq!(logic.fold(&mut held, &value, 5.into()), None);
@@ -482,7 +482,7 @@ fn a_late_partial_says_how_many_records_it_was() {
 
 #[test]
 fn a_session_that_grows_sets_no_timer() {
-    let logic = session(duration(10)).into_logic(Trigger::default(), Bag).expect("valid windows");
+    let logic = session(duration(10)).logic(Trigger::default(), Bag);
     let mut rig = Rig::new(logic);
     for time in 0..100 {
         assert_eq!(rig.record(&time, time.into()), Taken::Applied);
@@ -497,7 +497,7 @@ fn a_session_that_grows_sets_no_timer() {
 #[test]
 fn a_record_of_a_sliding_window_sets_one_timer_at_most() {
     let windows = sliding(duration(600), duration(1));
-    let mut rig = Rig::new(windows.into_logic(Trigger::default(), Bag).expect("valid windows"));
+    let mut rig = Rig::new(windows.logic(Trigger::default(), Bag));
     for time in 0..50 {
         assert_eq!(rig.record(&time, time.into()), Taken::Applied);
     }
@@ -510,9 +510,9 @@ fn windows_that_cannot_be_are_refused_in_one_line() {
     fn refused<A: Aggregate<i64>>(
         windows: impl Windows<i64, A>,
         trigger: Trigger,
-        aggregate: A,
+        _aggregate: A,
     ) -> String {
-        let error = windows.into_logic(trigger, aggregate).err().expect("it is refused");
+        let error = windows.check(trigger).expect_err("it is refused");
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
         error.to_string()
     }
@@ -577,6 +577,6 @@ fn an_assigner_of_too_many_windows_fails_the_job() {
             id
         }
     }
-    let logic = Custom(Endless).into_logic(Trigger::default(), Bag).expect("valid windows");
+    let logic = Custom(Endless).logic(Trigger::default(), Bag);
     let _ = Rig::new(logic).record(&1, 0.into());
 }

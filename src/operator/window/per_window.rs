@@ -98,6 +98,10 @@ where
         if is_applied || window_count == 0 { Taken::Applied } else { Taken::Late }
     }
 
+    fn record_count(partial: &Self::Partial) -> u64 {
+        partial.record_count
+    }
+
     fn on_partial<C: WindowContext<A::Output>>(
         &self,
         partial: Self::Partial,
@@ -109,7 +113,11 @@ where
         self.put::<T, C>(id, &input, state, context)
     }
 
-    fn on_event_timer<C: WindowContext<A::Output>>(
+    fn next_event(&self, state: &Self::State, after: Timestamp) -> Option<Timestamp> {
+        self.firings.next_event(state, |id| self.assigner.window(id), after)
+    }
+
+    fn on_event<C: WindowContext<A::Output>>(
         &self,
         at: Timestamp,
         state: &mut Self::State,
@@ -118,7 +126,7 @@ where
         self.firings.on_watermark(state, |id| self.assigner.window(id), at, context);
     }
 
-    fn on_processing_timer<C: WindowContext<A::Output>>(
+    fn on_clock<C: WindowContext<A::Output>>(
         &self,
         at: Timestamp,
         state: &mut Self::State,

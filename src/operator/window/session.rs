@@ -13,7 +13,8 @@ use crate::state::aggregate::Aggregate;
 use crate::time::{Timestamp, millis};
 
 /// Windows that end when a key has had no record for `gap`: from the time of the first record to
-/// `gap` after the last. Two records that are `gap` apart are in one session.
+/// `gap` after the last. Two records that are `gap` apart are in one session, as in Flink and in
+/// the figures of the Dataflow paper; where they are not to be, take a millisecond off.
 pub fn session(gap: Duration) -> Session {
     Session { gap_ms: millis(gap) }
 }
@@ -31,12 +32,16 @@ where
 {
     type Logic = SessionLogic<A>;
 
-    fn into_logic(self, trigger: Trigger, aggregate: A) -> Result<SessionLogic<A>> {
+    fn check(&self, trigger: Trigger) -> Result<()> {
         check_length("gap", self.gap_ms)?;
         if !A::MERGES {
             return Err(invalid("session windows merge; the aggregate does not".into()));
         }
-        Ok(SessionLogic { gap_ms: self.gap_ms, firings: Firings::new(trigger, aggregate)? })
+        trigger.check()
+    }
+
+    fn logic(self, trigger: Trigger, aggregate: A) -> SessionLogic<A> {
+        SessionLogic { gap_ms: self.gap_ms, firings: Firings::new(trigger, aggregate) }
     }
 }
 
@@ -107,6 +112,7 @@ impl<A> SessionLogic<A> {
             state.settle();
             return Taken::Late;
         }
+        let before = (count > 0).then(|| slots[from].id);
         let has_timer = slots[from..from + count].iter().any(|slot| slot.id.last() > watermark);
         if count == 0 {
             let accumulator = A::Accumulator::default();
@@ -118,9 +124,9 @@ impl<A> SessionLogic<A> {
         let window = slot.id;
         input.add_to(&self.firings.aggregate, &mut slot.accumulator);
         let is_past = window.last() <= watermark;
-        if is_past {
+        if is_past && before != Some(window) {
             context.set_event_timer(self.firings.gone_at(window));
-        } else if !has_timer {
+        } else if !is_past && !has_timer {
             context.set_event_timer(window.last());
         }
         if is_past || self.firings.trigger.is_early() || slot.progress.is_some() {
@@ -199,6 +205,10 @@ where
         self.put(new, &Input::Record(record), state, context)
     }
 
+    fn record_count(partial: &Self::Partial) -> u64 {
+        partial.record_count
+    }
+
     fn on_partial<C: WindowContext<A::Output>>(
         &self,
         partial: Self::Partial,
@@ -210,21 +220,33 @@ where
         self.put::<T, C>(id, &input, state, context)
     }
 
-    fn on_event_timer<C: WindowContext<A::Output>>(
+    fn next_event(&self, state: &Self::State, after: Timestamp) -> Option<Timestamp> {
+        self.firings.next_event(state, |window| window, after)
+    }
+
+    fn on_event<C: WindowContext<A::Output>>(
         &self,
         at: Timestamp,
         state: &mut Self::State,
         context: &mut C,
     ) {
         self.firings.on_watermark(state, |window| window, at, context);
+    }
+
+    fn renew_timer<C: WindowContext<A::Output>>(
+        &self,
+        at: Timestamp,
+        state: &Self::State,
+        context: &mut C,
+    ) {
         state.each_id(|window| {
-            if window.last() > at {
+            if window.start <= at && at < window.last() && window.last() > context.watermark() {
                 context.set_event_timer(window.last());
             }
         });
     }
 
-    fn on_processing_timer<C: WindowContext<A::Output>>(
+    fn on_clock<C: WindowContext<A::Output>>(
         &self,
         at: Timestamp,
         state: &mut Self::State,

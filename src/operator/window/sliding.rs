@@ -122,14 +122,18 @@ where
 {
     type Logic = SlidingLogic<A>;
 
-    fn into_logic(self, trigger: Trigger, aggregate: A) -> Result<SlidingLogic<A>> {
+    fn check(&self, trigger: Trigger) -> Result<()> {
         check_length("size", self.size_ms)?;
         check_slide(self.size_ms, self.slide_ms, " ms")?;
+        trigger.check()
+    }
+
+    fn logic(self, trigger: Trigger, aggregate: A) -> SlidingLogic<A> {
         let discards = trigger.mode_of_results() == Mode::Discarding && trigger.lateness_ms() > 0;
         let shares_panes = A::MERGES && !trigger.is_early() && !discards;
-        let firings = Firings::new(trigger, aggregate)?;
+        let firings = Firings::new(trigger, aggregate);
         let per_window = PerWindow::new(self, firings.clone());
-        Ok(SlidingLogic { sliding: self, firings, per_window, shares_panes })
+        SlidingLogic { sliding: self, firings, per_window, shares_panes }
     }
 }
 
@@ -225,6 +229,11 @@ impl<A> SlidingLogic<A> {
         passed.map(|window| Again { window, before: self.value::<T>(window, state) }).collect()
     }
 
+    /// When the pane that begins at `pane` is of no use any more.
+    fn gone_at(&self, pane: i64) -> Timestamp {
+        self.firings.gone_at(self.sliding.last_window(pane.into()))
+    }
+
     fn value<T>(
         &self,
         window: Window,
@@ -295,7 +304,9 @@ impl<A> SlidingLogic<A> {
         let oldest = state.panes.first_where(|pane| !ended(pane));
         state.next =
             oldest.map(|pane| sliding.next_window(window).max(sliding.first_window(pane.into())));
-        if let Some(next) = state.next {
+        if let Some(next) = state.next
+            && next.last() > context.watermark()
+        {
             context.set_event_timer(next.last());
         }
     }
@@ -333,6 +344,10 @@ where
         self.put(self.sliding.pane(time), &Input::Record(record), state, context)
     }
 
+    fn record_count(partial: &Self::Partial) -> u64 {
+        partial.record_count
+    }
+
     fn on_partial<C: WindowContext<A::Output>>(
         &self,
         partial: Self::Partial,
@@ -355,7 +370,20 @@ where
         taken
     }
 
-    fn on_event_timer<C: WindowContext<A::Output>>(
+    fn next_event(&self, state: &Self::State, after: Timestamp) -> Option<Timestamp> {
+        if !self.shares_panes {
+            let windows = &state.windows;
+            return WindowLogic::<T>::next_event(&self.per_window, windows, after);
+        }
+        let fires = state.next.map(Window::last);
+        let goes = (self.firings.trigger.lateness_ms() > 0)
+            .then(|| state.panes.first_where(|pane| self.gone_at(pane) > after))
+            .flatten()
+            .map(|pane| self.gone_at(pane));
+        [fires, goes].into_iter().flatten().min()
+    }
+
+    fn on_event<C: WindowContext<A::Output>>(
         &self,
         at: Timestamp,
         state: &mut Self::State,
@@ -363,7 +391,7 @@ where
     ) {
         if !self.shares_panes {
             let windows = &mut state.windows;
-            return WindowLogic::<T>::on_event_timer(&self.per_window, at, windows, context);
+            return WindowLogic::<T>::on_event(&self.per_window, at, windows, context);
         }
         if let Some(window) = state.next
             && window.last() <= at
@@ -378,14 +406,14 @@ where
         }
     }
 
-    fn on_processing_timer<C: WindowContext<A::Output>>(
+    fn on_clock<C: WindowContext<A::Output>>(
         &self,
         at: Timestamp,
         state: &mut Self::State,
         context: &mut C,
     ) {
         let windows = &mut state.windows;
-        WindowLogic::<T>::on_processing_timer(&self.per_window, at, windows, context);
+        WindowLogic::<T>::on_clock(&self.per_window, at, windows, context);
     }
 
     fn is_empty(state: &Self::State) -> bool {

@@ -68,13 +68,13 @@ impl Trigger {
         Trigger { lateness_ms: millis(lateness), ..self }
     }
 
-    pub(super) fn check(self) -> Result<Trigger> {
+    pub(super) fn check(self) -> Result<()> {
         let interval = match self.early {
-            Early::Never => return Ok(self),
+            Early::Never => return Ok(()),
             Early::Records(0) => {
                 return Err(invalid("early firing: every 0 records; allowed is 1 or more".into()));
             }
-            Early::Records(_) => return Ok(self),
+            Early::Records(_) => return Ok(()),
             Early::After(interval) | Early::Every(interval) => interval,
         };
         if millis(interval) == 0 {
@@ -82,7 +82,7 @@ impl Trigger {
                 "early firing: every {interval:?}; allowed is 1 ms or more"
             )));
         }
-        Ok(self)
+        Ok(())
     }
 
     #[inline]

@@ -1,0 +1,111 @@
+//! Windows through the public API: every partition count gives what a naive count gives.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use millstream::connector::iterator;
+use millstream::operator::window::{Early, Firing, Mode, session, sliding, tumbling};
+use millstream::prelude::*;
+use millstream::time::watermark::{BoundedDisorder, Monotone};
+
+/// Key and time in milliseconds.
+type Click = (u64, i64);
+
+fn clicks() -> Vec<Click> {
+    // In order but for 40 ms; some keys are rare.
+    (0..20_000u64)
+        .map(|i| (i * i % 97 % (1 + i % 60), i as i64 * 5 - (i as i64 * 7 % 9) * 5))
+        .collect()
+}
+
+fn engine(partitions: usize) -> Engine {
+    let config = Config::builder().partitions(partitions).build();
+    Engine::new(config.expect("a valid configuration")).expect("an engine")
+}
+
+fn disorder() -> BoundedDisorder {
+    BoundedDisorder::new(Duration::from_millis(50))
+}
+
+#[test]
+fn tumbling_and_sliding_counts_are_those_of_a_naive_count_for_any_partitions() {
+    let mut tumbled: BTreeMap<(u64, i64), u64> = BTreeMap::new();
+    let mut slid: BTreeMap<(u64, i64), u64> = BTreeMap::new();
+    for (key, time) in clicks() {
+        *tumbled.entry((key, time.div_euclid(100) * 100)).or_default() += 1;
+        for step in 0..3 {
+            *slid.entry((key, (time.div_euclid(100) - step) * 100)).or_default() += 1;
+        }
+    }
+    for partitions in [1, 2, 3] {
+        let pipeline = Pipeline::new("windows");
+        let timed = pipeline.source(iterator(clicks())).assign_timestamps(|c| c.1, disorder());
+        let [one, other] = timed.fork();
+        let hundred = Duration::from_millis(100);
+        let tumbling = one.key_by(|c| c.0).window(tumbling(hundred)).count().collect();
+        let sliding = sliding(hundred * 3, hundred);
+        let sliding = other.key_by(|c| c.0).window(sliding).count().collect();
+        let report = engine(partitions).run(pipeline).unwrap();
+        let by_window = |results: Vec<millstream::operator::window::Windowed<u64, u64>>| {
+            assert!(results.iter().all(|one| one.firing == Firing::OnTime && one.index == 0));
+            let count = results.len();
+            let rows: BTreeMap<_, _> = results
+                .into_iter()
+                .map(|one| ((one.key, one.window.start.as_millis()), one.value))
+                .collect();
+            assert_eq!(rows.len(), count, "each window comes once");
+            rows
+        };
+        assert_eq!(by_window(tumbling.take()), tumbled, "{partitions} partitions");
+        assert_eq!(by_window(sliding.take()), slid, "{partitions} partitions");
+        assert_eq!(report.late, 0);
+        let applied: u64 = report.tasks.iter().map(|task| task.tally.applied).sum();
+        assert_eq!(applied, 2 * clicks().len() as u64);
+    }
+}
+
+#[test]
+fn sessions_are_cut_where_a_key_is_silent() {
+    let times = [0, 40, 90, 200, 210, 900];
+    let pipeline = Pipeline::new("sessions");
+    let timed = pipeline.source(iterator(times)).assign_timestamps(|t| *t, Monotone::new());
+    let hundred = Duration::from_millis(100);
+    let sessions = timed.key_by(|_| ()).window(session(hundred)).count().collect();
+    engine(2).run(pipeline).unwrap();
+    let rows: Vec<_> = sessions
+        .take()
+        .iter()
+        .map(|one| (one.window.start.as_millis(), one.window.end.as_millis(), one.value))
+        .collect();
+    assert_eq!(rows, [(0, 190, 3), (200, 310, 2), (900, 1_000, 1)]);
+}
+
+#[test]
+fn early_results_are_retracted_by_the_one_on_time() {
+    let pipeline = Pipeline::new("early");
+    let timed = pipeline.source(iterator([1, 2, 3])).assign_timestamps(|t| *t, Monotone::new());
+    let results = timed
+        .window_all(tumbling(Duration::from_millis(10)))
+        .early(Early::Records(2))
+        .mode(Mode::Retracting)
+        .count()
+        .collect();
+    engine(1).run(pipeline).unwrap();
+    let rows: Vec<_> =
+        results.take().iter().map(|one| (one.firing, one.change, one.value)).collect();
+    use millstream::operator::window::Change::{Insert, Retract};
+    let expected =
+        [(Firing::Early, Insert, 2), (Firing::Early, Retract, 2), (Firing::OnTime, Insert, 3)];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn windows_that_cannot_be_are_refused_before_the_start() {
+    let pipeline = Pipeline::new("refused");
+    let timed = pipeline.source(iterator([1])).assign_timestamps(|t| *t, Monotone::new());
+    let keyed = timed.key_by(|_| ()).emit_at(EmitAt::EachRecord);
+    keyed.window(tumbling(Duration::ZERO)).count().collect();
+    let error = engine(1).run(pipeline).unwrap_err().to_string();
+    assert!(error.contains("window size: 0 ms"), "{error}");
+    assert!(error.contains("emit_at is for running aggregates"), "{error}");
+}
