@@ -10,6 +10,8 @@ use crate::time::Timestamp;
 
 /// [`Untimed`] or [`Timed`].
 pub trait TimeDomain: Send + 'static {
+    /// Whether records have an event time.
+    const HAS_TIME: bool;
     /// What a record travels as between tasks.
     type Row<T: Send + 'static>: Send + 'static;
 
@@ -58,6 +60,7 @@ pub struct Stamped<T> {
 }
 
 impl TimeDomain for Untimed {
+    const HAS_TIME: bool = false;
     type Row<T: Send + 'static> = T;
 
     #[inline(always)]
@@ -97,6 +100,7 @@ impl TimeDomain for Untimed {
 }
 
 impl TimeDomain for Timed {
+    const HAS_TIME: bool = true;
     type Row<T: Send + 'static> = Stamped<T>;
 
     #[inline(always)]

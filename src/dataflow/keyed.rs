@@ -35,8 +35,6 @@ where
     wakes: Wakes,
     /// How many keys of the hash in hand have been woken and are still there.
     woken: usize,
-    /// Wakes by the clock that were still to come at the end of the input.
-    dropped_timers: u64,
     spare: Vec<D::Row<T>>,
     spare_partials: Vec<Partial<K, Op::Partial>>,
 }
@@ -63,10 +61,15 @@ where
             tick_at: None,
             wakes: Wakes::new(),
             woken: 0,
-            dropped_timers: 0,
             spare: Vec::new(),
             spare_partials: Vec::new(),
         }
+    }
+
+    /// How many keys have state here.
+    #[cfg(test)]
+    pub(crate) fn keys(&self) -> usize {
+        self.store.len()
     }
 
     /// Calls `on_tick` for the keys that have changed, as far as there is room.
@@ -158,13 +161,10 @@ where
                 }
                 flow
             }
-            Signal::End => {
-                self.dropped_timers = self.wakes.processing.len() as u64;
-                match self.tick(out) {
-                    Flow::Done => self.end(out),
-                    Flow::More => Flow::More,
-                }
-            }
+            Signal::End => match self.tick(out) {
+                Flow::Done => self.end(out),
+                Flow::More => Flow::More,
+            },
             Signal::Idle => Flow::Done,
         }
     }
@@ -281,7 +281,6 @@ where
 
     fn count(&self, tally: &mut Tally) {
         self.op.count(tally);
-        tally.dropped_timers += self.dropped_timers;
     }
 
     fn describe(&self, names: &mut Vec<&'static str>) {

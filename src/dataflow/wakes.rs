@@ -100,11 +100,6 @@ impl Line {
     pub(super) fn settle(&mut self) {
         self.due.pop();
     }
-
-    /// How many wakes are asked for.
-    pub(super) fn len(&self) -> usize {
-        self.queue.as_ref().map_or(0, TimerQueue::len) + self.due.len()
-    }
 }
 
 /// The time of day that belongs to a monotonic time: the two are read together once, at the start,
@@ -172,6 +167,5 @@ mod tests {
             line.settle();
             assert_eq!(line.next(), None);
         }
-        assert_eq!(line.len(), 0);
     }
 }

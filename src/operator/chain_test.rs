@@ -1,9 +1,11 @@
 //! Runs one operator as a chain of its own, for the tests beside the operators.
 
 use crate::dataflow::{
-    Chain, Emit, Identity, Keyed, KeyedOperator, Meta, Operator, Passed, Signal, TaskContext, Then,
+    Chain, Emit, Identity, Keyed, KeyedOperator, Meta, Operator, Passed, Signal, Stamped,
+    TaskContext, Then, Timed,
 };
 use crate::exchange::wake::wake_pair;
+use crate::metrics::Tally;
 use crate::record::{Batch, Key};
 use crate::routing::Hashed;
 
@@ -74,6 +76,61 @@ where
     let mut chain = Keyed::new(operator, key_of, Hashed);
     chain.open(&TaskContext::new(0, 1, wake_pair().1));
     Driven::new(chain)
+}
+
+/// As [`keyed`], of a stream with event time.
+pub(super) fn keyed_timed<I, K, F, Op>(
+    operator: Op,
+    key_of: F,
+) -> Driven<Keyed<I, K, F, Hashed, Op, Timed>>
+where
+    I: Send + 'static,
+    K: Key,
+    F: Fn(&I) -> K + Clone + Send + 'static,
+    Op: KeyedOperator<K, I>,
+{
+    let mut chain = Keyed::new(operator, key_of, Hashed);
+    chain.open(&TaskContext::new(0, 1, wake_pair().1));
+    Driven::new(chain)
+}
+
+impl<I, K, F, Op> Driven<Keyed<I, K, F, Hashed, Op, Timed>>
+where
+    I: Send + 'static,
+    K: Key,
+    F: Fn(&I) -> K + Clone + Send + 'static,
+    Op: KeyedOperator<K, I>,
+{
+    /// How many keys have state.
+    pub(super) fn keys(&self) -> usize {
+        self.chain.keys()
+    }
+}
+
+/// `operator` on a stream with event time.
+pub(super) fn timed<I, Op>(operator: Op) -> Driven<Then<Identity<I, Timed>, Op>>
+where
+    I: Send + 'static,
+    Op: Operator<I>,
+{
+    Driven::new(Then::new(Identity::new(), operator))
+}
+
+impl<C: Chain> Driven<C> {
+    /// What it makes of records and their times.
+    pub(super) fn feed_at<I>(&mut self, records: Vec<(I, i64)>) -> Vec<C::Out>
+    where
+        C: Chain<In = Stamped<I>>,
+    {
+        let row = |(record, time): (I, i64)| Stamped { record, time: time.into() };
+        self.feed(records.into_iter().map(row).collect())
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        self.chain.count(&mut tally);
+        tally
+    }
 }
 
 /// What `operator` makes of `records`, and of their end, when its output is full after each record

@@ -4,6 +4,7 @@ mod aggregate;
 mod assign_timestamps;
 #[cfg(test)]
 mod chain_test;
+mod dedup;
 mod filter;
 mod filter_map;
 mod flat_map;
@@ -11,15 +12,20 @@ mod flat_map;
 mod graph_test;
 mod inspect;
 mod map;
+mod process;
 mod rebalance;
 mod reduce;
 mod route;
+mod sort;
 pub mod window;
 
 pub use aggregate::Running;
+pub use dedup::{Dedup, DedupOutput, Seen};
 pub use filter::Filter;
 pub use filter_map::FilterMap;
 pub use flat_map::FlatMap;
 pub use inspect::Inspect;
 pub use map::Map;
+pub use process::{Process, ProcessContext, ProcessFunction, Processed, Timer};
 pub use reduce::Reducing;
+pub use sort::{SortByTime, SortedStream};

@@ -39,6 +39,15 @@ impl KeyTimers {
         KeyTimers { queued: Timestamp::MAX, times: Times::None }
     }
 
+    /// How many timers are set.
+    pub fn len(&self) -> usize {
+        match &self.times {
+            Times::None => 0,
+            Times::One(_) => 1,
+            Times::Many(times) => times.len(),
+        }
+    }
+
     /// Whether there is no timer.
     #[inline]
     pub fn is_empty(&self) -> bool {
