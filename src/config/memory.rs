@@ -20,17 +20,22 @@ pub struct LaneMemory {
     pub lane_capacity: u64,
     /// Records per batch.
     pub batch_records: u64,
-    /// Bytes of one record as it lies in a batch, with its time and its hash.
+    /// Bytes of one record as it lies in a batch, with its time where it has one.
     pub record_bytes: u64,
+    /// Bytes of empty buffers that wait for their turn, per partition and exchange.
+    pub round_bytes: u64,
 }
 
 impl LaneMemory {
-    /// The product of all, saturating at `u128::MAX`.
+    /// The bound, saturating at `u128::MAX`.
     pub fn bytes(&self) -> u128 {
-        [self.partitions as u128, self.partitions as u128, self.exchanges as u128]
-            .into_iter()
-            .chain([self.lane_capacity, self.batch_records, self.record_bytes].map(u128::from))
-            .fold(1, u128::saturating_mul)
+        let product = |start: u128, factors: &[u64]| {
+            factors.iter().fold(start, |bytes, factor| bytes.saturating_mul(u128::from(*factor)))
+        };
+        let outboxes = self.partitions as u128 * self.exchanges as u128;
+        let lanes = outboxes * self.partitions as u128;
+        product(lanes, &[self.lane_capacity, self.batch_records, self.record_bytes])
+            .saturating_add(product(outboxes, &[self.round_bytes]))
     }
 
     /// Refuses lanes that could hold more than `limit_bytes`.
@@ -67,13 +72,14 @@ impl fmt::Display for LaneMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{0} * {0} partitions * {1} exchanges * {2} batches * {3} records * {4} bytes = {5} \
-             bytes",
+            "{0} * {0} partitions * {1} exchanges * {2} batches * {3} records * {4} bytes + {0} \
+             partitions * {1} exchanges * {5} bytes = {6} bytes",
             self.partitions,
             self.exchanges,
             self.lane_capacity,
             self.batch_records,
             self.record_bytes,
+            self.round_bytes,
             self.bytes()
         )
     }
@@ -90,6 +96,7 @@ mod tests {
         lane_capacity: 8,
         batch_records: 1024,
         record_bytes: 24,
+        round_bytes: 4 << 20,
     };
 
     fn config(capacity: &str) -> Config {
@@ -101,7 +108,7 @@ mod tests {
 
     #[test]
     fn product_below_the_limit_is_the_bound() {
-        let bytes = 4 * 4 * 2 * 8 * 1024 * 24;
+        let bytes = 4 * 4 * 2 * 8 * 1024 * 24 + 4 * 2 * (4 << 20);
         assert_eq!(USUAL.check(bytes, &Config::default()).expect("fits"), bytes);
         let error = USUAL.check(bytes - 1, &Config::default()).expect_err("one byte too many");
         assert_eq!(error.kind().exit_code(), 78);
@@ -116,8 +123,8 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "lanes exceed the memory limit at --lane-capacity: 4 * 4 partitions * 2 exchanges * \
-             1099511627776 batches * 1024 records * 24 bytes = 864691128455135232 bytes; allowed \
-             1GiB, see memory-limit"
+             1099511627776 batches * 1024 records * 24 bytes + 4 partitions * 2 exchanges * \
+             4194304 bytes = 864691128488689664 bytes; allowed 1GiB, see memory-limit"
         );
     }
 

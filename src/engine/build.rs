@@ -8,7 +8,7 @@ use crate::config::{BatchSize, Config, LaneMemory};
 use crate::dataflow::graph::{EdgeKind, Graph};
 use crate::dataflow::{BuildContext, Draft, InputHandle, Pipeline, Task, TaskContext};
 use crate::error::Result;
-use crate::exchange::EdgeConfig;
+use crate::exchange::{EdgeConfig, ROUND_BYTES};
 use crate::exchange::wake::Wake;
 use crate::metrics::{JobShape, TaskShape};
 use crate::routing::RoutingTable;
@@ -83,9 +83,6 @@ fn edge_config(config: &Config) -> EdgeConfig {
     }
 }
 
-/// What lies beside a record in a batch: its hash.
-const COLUMN_BYTES: usize = size_of::<u64>();
-
 fn lane_memory(graph: &Graph, edge: &EdgeConfig, partitions: usize) -> LaneMemory {
     let exchanges: Vec<_> = graph.edges.iter().filter(|e| e.kind == EdgeKind::Exchange).collect();
     let record_bytes = exchanges
@@ -98,7 +95,8 @@ fn lane_memory(graph: &Graph, edge: &EdgeConfig, partitions: usize) -> LaneMemor
         exchanges: exchanges.len(),
         lane_capacity: edge.lane_batches as u64,
         batch_records: edge.batch_records_of(record_bytes) as u64,
-        record_bytes: (record_bytes + COLUMN_BYTES) as u64,
+        record_bytes: record_bytes as u64,
+        round_bytes: ROUND_BYTES as u64,
     }
 }
 

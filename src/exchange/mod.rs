@@ -18,3 +18,4 @@ pub use gate::{Arrival, Gate};
 pub use lane::{LaneReceiver, LaneSender, Message};
 pub use matrix::{EdgeConfig, LaneMatrix};
 pub use outbox::Outbox;
+pub use pool::ROUND_BYTES;

@@ -13,7 +13,7 @@ use crate::record::Batch;
 
 /// Bytes of records written before a buffer comes round again: twice the largest second-level
 /// caches of today.
-const ROUND_BYTES: usize = 4 << 20;
+pub const ROUND_BYTES: usize = 4 << 20;
 
 /// The buffers that wait for their turn.
 pub(super) struct Pool<T, P> {
