@@ -85,6 +85,10 @@ where
         }
     }
 
+    fn is_holding(&self) -> bool {
+        self.evicted.is_some() || !self.combine.is_empty()
+    }
+
     fn empty_into(&mut self, outbox: &mut Outbox<T, C::Partial>) -> bool {
         while self.send_evicted(outbox) {
             self.evicted = self.combine.take_next();

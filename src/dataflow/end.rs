@@ -59,6 +59,9 @@ pub(super) struct OutboxEnd<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>
     staged: Vec<D::Row<T>>,
     spare: Vec<D::Row<T>>,
     told: Told,
+    /// When it is passed on, if it waits for what is folded.
+    pass_at: Option<Nanos>,
+    now: Nanos,
     /// Lanes of each of its output edges.
     lanes_per_edge: usize,
 }
@@ -73,6 +76,8 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
             staged: Vec::new(),
             spare: Vec::new(),
             told: Told::default(),
+            pass_at: None,
+            now: 0,
             lanes_per_edge,
         }
     }
@@ -82,9 +87,26 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
         if !self.staged.is_empty() {
             self.route.scatter(&mut self.staged, &mut self.spare, &mut self.outbox);
         }
-        if !self.staged.is_empty() {
-            return false;
+        self.staged.is_empty() && self.pass_on_told()
+    }
+
+    /// Lets the outbox know what was told of event time, behind all records that came before. What
+    /// is folded goes first, so that none of it is late, but not each time that time moves: then it
+    /// would hardly be folded. `false` if there is no room for it.
+    fn pass_on_told(&mut self) -> bool {
+        if !self.told.is_some() {
+            return true;
         }
+        if self.route.is_holding() {
+            let pass_at = *self.pass_at.get_or_insert(self.now.saturating_add(FOLD_NS));
+            if self.now < pass_at && !self.told.goes_idle {
+                return true;
+            }
+            if !self.route.empty_into(&mut self.outbox) {
+                return false;
+            }
+        }
+        self.pass_at = None;
         self.told.pass_on(&mut self.outbox);
         true
     }
@@ -117,6 +139,7 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> Emit<T> for OutboxEn
 
 impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd<T, D, R> {
     fn begin_slice(&mut self, intake: Nanos, now: Nanos) {
+        self.now = now;
         self.route.begin_slice();
         self.outbox.begin_slice(intake, now);
     }
@@ -133,13 +156,18 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd
     }
 
     fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        self.now = step.now;
         let is_open = self.outbox.retry(step.now) && self.scatter();
         self.outbox.end_slice();
         Ok(is_open)
     }
 
     fn settle(&mut self, now: Nanos) -> bool {
+        self.now = now;
         self.route.settle(&mut self.outbox, now);
+        if self.outbox.is_open() {
+            self.pass_on_told();
+        }
         self.outbox.settle(now)
     }
 
@@ -151,7 +179,8 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd
 
     fn wake_at(&self) -> Option<Nanos> {
         // Without room there is nowhere to put what the route has kept.
-        let route = self.route.wake_at().filter(|_| self.outbox.is_open());
+        let route = [self.route.wake_at(), self.pass_at].into_iter().flatten().min();
+        let route = route.filter(|_| self.outbox.is_open());
         [self.outbox.wake_at(), route].into_iter().flatten().min()
     }
 
@@ -177,6 +206,10 @@ impl Told {
         if let Progress::Watermark(time) = progress {
             self.watermark = Some(time);
         }
+    }
+
+    fn is_some(&self) -> bool {
+        self.goes_idle || self.watermark.is_some()
     }
 
     fn pass_on<T, P>(&mut self, outbox: &mut Outbox<T, P>) {
@@ -307,6 +340,9 @@ where
         Blocked::Output(usize::from(self.left.is_open()))
     }
 }
+
+/// How long event time may wait while records are folded.
+const FOLD_NS: Nanos = 500_000;
 
 /// Records that operators may have emitted and that are not scattered yet: twice the largest
 /// automatic batch, so that a chain that makes one record of each is never cut short. What one

@@ -30,6 +30,11 @@ pub trait Route<T>: Send {
         outbox: &mut Outbox<Self::Item, Self::Partial>,
     );
 
+    /// Whether it keeps anything.
+    fn is_holding(&self) -> bool {
+        false
+    }
+
     /// Puts everything it kept into the outbox; `false` if there was no room for all of it.
     fn empty_into(&mut self, outbox: &mut Outbox<Self::Item, Self::Partial>) -> bool {
         let _ = outbox;

@@ -123,7 +123,8 @@ const ON_BELOW: u32 = WINDOW / 8;
 const FIRST_REST: u32 = 256;
 const LAST_REST: u32 = 16_384;
 
-/// A bounded combiner over any way of adding a record to a state.
+/// A bounded combiner over any way of adding a record to a state, which may have to give up a state
+/// for it, as a record of the next window does.
 pub struct Combiner<K, S, Add> {
     sets: Vec<[Option<Partial<K, S>>; WAYS]>,
     add: Add,
@@ -134,7 +135,8 @@ pub struct Combiner<K, S, Add> {
 }
 
 impl<K, S, Add> Combiner<K, S, Add> {
-    /// An empty combiner; `add` puts a record into a state.
+    /// An empty combiner; `add` puts a record into a state, and returns another one of the same key
+    /// that has to go for it.
     pub fn new(mode: Mode, add: Add) -> Self {
         let sets = if mode == Mode::Off { 0 } else { SETS };
         Combiner {
@@ -151,7 +153,7 @@ impl<T, K, S, Add> Combine<T, K> for Combiner<K, S, Add>
 where
     K: Eq + Send,
     S: Default + Send,
-    Add: FnMut(&mut S, &T) + Send,
+    Add: FnMut(&mut S, &T) -> Option<S> + Send,
 {
     type Partial = Partial<K, S>;
 
@@ -173,8 +175,9 @@ where
             && partial.hash.get() == hash
             && partial.key == key
         {
-            (self.add)(&mut partial.state, record);
-            return None;
+            let state = (self.add)(&mut partial.state, record)?;
+            self.decision.evicted += 1;
+            return Some(Partial { hash: partial.hash, key, state });
         }
         self.take_slot(record, hash, key)
     }
@@ -189,6 +192,7 @@ where
             self.cursor += 1;
             if slot.is_some() {
                 self.held -= 1;
+                self.decision.evicted += 1;
                 return slot;
             }
         }
@@ -215,10 +219,11 @@ impl<K, S: Default, Add> Combiner<K, S, Add> {
     #[inline(never)]
     fn take_slot<T>(&mut self, record: &T, hash: u64, key: K) -> Option<Partial<K, S>>
     where
-        Add: FnMut(&mut S, &T),
+        Add: FnMut(&mut S, &T) -> Option<S>,
     {
         let mut state = S::default();
-        (self.add)(&mut state, record);
+        let displaced = (self.add)(&mut state, record);
+        debug_assert!(displaced.is_none(), "a state without records gives up nothing");
         let hash = NonZeroU64::new(hash).expect("a hash is never 0");
         let set = &mut self.sets[(hash.get() >> SET_SHIFT) as usize & (SETS - 1)];
         let begun = Some(Partial { hash, key, state });
@@ -306,10 +311,13 @@ impl Decision {
 mod tests {
     use super::*;
 
-    type Counting = Combiner<u64, u64, fn(&mut u64, &u64)>;
+    type Counting = Combiner<u64, u64, fn(&mut u64, &u64) -> Option<u64>>;
 
     fn counting(mode: Mode) -> Counting {
-        Combiner::new(mode, |count, _| *count += 1)
+        Combiner::new(mode, |count, _| {
+            *count += 1;
+            None
+        })
     }
 
     /// Feeds `records` keys from `key_of` and returns (partials, passed, total counted).

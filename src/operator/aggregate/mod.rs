@@ -62,6 +62,7 @@ where
             let folding = folding.clone();
             Combiner::new(mode, move |state: &mut A::Accumulator, row: &Row<C>| {
                 folding.add(state, C::Time::record(row));
+                None
             })
         })
     }

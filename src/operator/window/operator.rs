@@ -98,6 +98,9 @@ impl WindowTime for ProcessingTime {
 
 /// What becomes of late records, and with that what comes out.
 pub trait LateRecords<T, R>: Send + 'static {
+    /// Whether late records come out, so that they cannot be folded with others.
+    const KEEPS_RECORDS: bool;
+
     /// What comes out: results, or results and late records.
     type Out: Send + 'static;
 
@@ -112,6 +115,7 @@ pub trait LateRecords<T, R>: Send + 'static {
 pub enum DropLate {}
 
 impl<T, R: Send + 'static> LateRecords<T, R> for DropLate {
+    const KEEPS_RECORDS: bool = false;
     type Out = R;
 
     #[inline(always)]
@@ -129,6 +133,7 @@ impl<T, R: Send + 'static> LateRecords<T, R> for DropLate {
 pub enum EmitLate {}
 
 impl<T: Send + 'static, R: Send + 'static> LateRecords<T, R> for EmitLate {
+    const KEEPS_RECORDS: bool = true;
     type Out = Either<R, T>;
 
     #[inline(always)]

@@ -3,12 +3,15 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::dataflow::{BoxedStream, Chain, DataStream, KeyedOutput, KeyedStream, Timed};
+use crate::config::PreAggregate;
+use crate::dataflow::{
+    BoxedStream, Chain, DataStream, KeyedOutput, KeyedStream, Row, TimeDomain, Timed,
+};
 use crate::error::Result;
-use crate::exchange::combine::NoCombine;
+use crate::exchange::combine::{Combiner, Mode as CombineMode};
 use crate::operator::window::{
-    DropLate, Early, EmitLate, EventTime, LateRecords, Mode, ProcessingTime, Trigger, WindowTime,
-    Windowed, Windowing, Windows,
+    DropLate, Early, EmitLate, EventTime, LateRecords, Mode, ProcessingTime, Trigger, WindowLogic,
+    WindowTime, Windowed, Windowing, Windows,
 };
 use crate::record::Key;
 use crate::routing::{Hashed, KeyedPartitioner};
@@ -175,8 +178,22 @@ impl<C: Chain, F, Q, W, S, O> WindowedStream<C, F, Q, W, S, O> {
         let problems = [windows.check(trigger), aggregate.check(), stream.check_no_emission()];
         stream.refuse(problems.into_iter().filter_map(Result::err));
         let waits_for_end = windows.waits_for_end(trigger);
-        let operator = Windowing::new(windows.logic(trigger, aggregate), waits_for_end);
-        stream.exchange(operator, |_, _| NoCombine::new())
+        let logic = windows.logic(trigger, aggregate);
+        // A folded record is none that could come out late, and has no time but its own.
+        let folds = logic.folds() && !O::KEEPS_RECORDS && S::CLOCK_LEAD_MS == 0;
+        let folding = logic.clone();
+        stream.exchange(Windowing::new(logic, waits_for_end), move |context, own| {
+            let mode = match own.unwrap_or(context.config.pre_aggregate()) {
+                PreAggregate::Auto if folds => CombineMode::Auto,
+                PreAggregate::On if folds => CombineMode::On,
+                _ => CombineMode::Off,
+            };
+            let logic = folding.clone();
+            Combiner::new(mode, move |held: &mut Option<_>, row: &Row<C>| {
+                let time = C::Time::meta(row).time;
+                logic.fold(held, C::Time::record(row), time).map(Some)
+            })
+        })
     }
 }
 
