@@ -3,6 +3,7 @@
 use millstream::connector::generator::{BenchInput, Skew};
 
 use crate::Fault;
+use crate::nexmark::QUERIES;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -15,13 +16,19 @@ pub struct Case {
     pub records: u64,
     /// Whether each key is counted by each worker before the clock starts.
     pub warm: bool,
+    /// Number of the NEXMark query, if it is one: then the keys mean nothing.
+    pub query: Option<usize>,
 }
 
 const fn case(name: &'static str, keys: u64, skew: Skew, records: u64) -> Case {
-    Case { name, keys, skew, records, warm: false }
+    Case { name, keys, skew, records, warm: false, query: None }
 }
 
-/// All cases, in the order of the report.
+const fn nexmark(name: &'static str, query: usize) -> Case {
+    Case { query: Some(query), ..case(name, 1, Skew::Uniform, 10_000_000) }
+}
+
+/// All cases that count records per key, in the order of the report.
 pub const CASES: [Case; 6] = [
     case("keys-1k", 1_000, Skew::Uniform, 100_000_000),
     case("keys-100k", 100_000, Skew::Uniform, 100_000_000),
@@ -29,6 +36,19 @@ pub const CASES: [Case; 6] = [
     Case { warm: true, ..case("keys-10m-warm", 10_000_000, Skew::Uniform, 60_000_000) },
     case("zipf-1.0", 100_000, Skew::Zipf(1.0), 100_000_000),
     case("zipf-1.4", 100_000, Skew::Zipf(1.4), 100_000_000),
+];
+
+/// Those of `--nexmark`.
+pub const NEXMARK: [Case; QUERIES] = [
+    nexmark("nexmark-q0", 0),
+    nexmark("nexmark-q1", 1),
+    nexmark("nexmark-q2", 2),
+    nexmark("nexmark-q3", 3),
+    nexmark("nexmark-q4", 4),
+    nexmark("nexmark-q5", 5),
+    nexmark("nexmark-q6", 6),
+    nexmark("nexmark-q7", 7),
+    nexmark("nexmark-q8", 8),
 ];
 
 impl Case {
@@ -40,9 +60,9 @@ impl Case {
 
     /// The case called `name`.
     pub fn named(name: &str) -> Result<Case, Fault> {
-        let found = CASES.into_iter().find(|case| case.name == name);
-        found.ok_or_else(|| {
-            let known: Vec<_> = CASES.iter().map(|case| case.name).collect();
+        let all = || CASES.into_iter().chain(NEXMARK);
+        all().find(|case| case.name == name).ok_or_else(|| {
+            let known: Vec<_> = all().map(|case| case.name).collect();
             Fault::usage(format!("no case `{name}`; there are {}", known.join(", ")))
         })
     }

@@ -1,15 +1,18 @@
 //! One contender in a process of its own: passes over a case until enough time was measured.
 
+use std::sync::Arc;
 use std::{fs, io, thread};
 
 use serde_json::{Value, json};
 
 use crate::case::Case;
+use crate::nexmark::events::Events;
+use crate::nexmark::{EVENT_RATE, Job};
 use crate::options::Options;
 use crate::settings::{contender, parsed};
 use crate::suite::{RUN, RUN_LATENCY, SPIN};
-use crate::work::Work;
-use crate::{Fault, cores, latency};
+use crate::work::{ORACLE, Pass, Work};
+use crate::{Fault, cores, latency, nexmark};
 
 /// Does what `words` say, if they are a parent's to its child, and returns the report.
 pub fn obey(words: &[String]) -> Option<Result<Value, Fault>> {
@@ -47,19 +50,34 @@ impl<'a> Order<'a> {
     /// The first pass is not counted: it takes the memory from the system that later ones find in
     /// the allocator, for all contenders alike. With no time to measure, it is the only one.
     fn run(&self, case: &str, records: u64, seconds: f64) -> Result<Value, Fault> {
-        let contender = contender(self.name)?;
         let mut case = Case::named(case)?;
         case.records = records;
-        let input = case.input(self.seed)?;
-        let options = Options(self.shape);
-        let work = Work { case: &case, input: &input, cores: &self.cores, options };
-        let first = (contender.run)(&work);
+        match case.query {
+            None => {
+                let contender = contender(self.name)?;
+                let input = case.input(self.seed)?;
+                let options = Options(self.shape);
+                let work = Work { case: &case, input: &input, cores: &self.cores, options };
+                self.measure(records, seconds, || (contender.run)(&work))
+            }
+            Some(query) => {
+                let run = nexmark_of(self.name)?;
+                let events = Events::new(self.seed, EVENT_RATE, records, self.cores.len())?;
+                let (events, options) = (&Arc::new(events), Options(self.shape));
+                let job = Job { query, events, cores: &self.cores, options };
+                self.measure(records, seconds, || run(&job))
+            }
+        }
+    }
+
+    fn measure(&self, records: u64, seconds: f64, run: impl Fn() -> Pass) -> Result<Value, Fault> {
+        let first = run();
         let (mut passes, mut measured) = match seconds {
             0.0 => (1, first.seconds),
             _ => (0, 0.0),
         };
         while measured < seconds {
-            let pass = (contender.run)(&work);
+            let pass = run();
             if pass.checksum != first.checksum {
                 let seen = format!("{:#x}, then {:#x}", first.checksum, pass.checksum);
                 return Err(Fault::failed(format!("{} answers {seen}", self.name)));
@@ -68,7 +86,7 @@ impl<'a> Order<'a> {
             measured += pass.seconds;
         }
         Ok(json!({
-            "records": case.records * passes,
+            "records": records * passes,
             "seconds": measured,
             "checksum": first.checksum,
             "rss_bytes_max": rss_bytes_max()?,
@@ -84,6 +102,15 @@ impl<'a> Order<'a> {
         let offer = latency::Offer { input: &input, cores: &self.cores, seconds, options };
         Ok(run(&offer).report(&offer))
     }
+}
+
+/// How the contender called `name`, or the oracle, runs a NEXMark query.
+fn nexmark_of(name: &str) -> Result<fn(&Job<'_>) -> Pass, Fault> {
+    if name == ORACLE {
+        return Ok(nexmark::oracle::run);
+    }
+    let entry = contender(name)?.nexmark;
+    entry.map(|entry| entry.run).ok_or_else(|| Fault::usage(format!("no NEXMark of {name}")))
 }
 
 /// Keeps `core` busy until the input is closed.

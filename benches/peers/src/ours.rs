@@ -20,17 +20,25 @@ use millstream::state::aggregate::{Count, sum};
 
 use crate::case::Case;
 use crate::feed::{Feed, Line, Record};
-use crate::ours_latency;
+use crate::options::Options;
 use crate::work::{Contender, Pass, Work};
+use crate::{ours_latency, ours_nexmark};
 
 /// `ours` and `ours_pre_aggregated`.
 pub const CONTENDERS: &[Contender] = &[
-    Contender { name: "ours", shapes: &[""], run, latency: Some(ours_latency::run) },
+    Contender {
+        name: "ours",
+        shapes: &[""],
+        run,
+        latency: Some(ours_latency::run),
+        nexmark: Some(ours_nexmark::ENTRY),
+    },
     Contender {
         name: "ours_pre_aggregated",
         shapes: &[""],
         run: run_pre_aggregating,
         latency: None,
+        nexmark: None,
     },
 ];
 
@@ -57,17 +65,18 @@ fn run_with(work: &Work<'_>, pre_aggregate: PreAggregate) -> Pass {
         .key_by(|record| record.0)
         .aggregate((Count, sum(|record: &Record| record.1)))
         .sink(ChecksumConnector { outcome: Arc::clone(&outcome) });
-    let config = config(work, pre_aggregate);
+    let config = config(work.cores, work.options, pre_aggregate);
     Engine::new(config).and_then(|engine| engine.run(pipeline)).expect("the job runs");
     let (end, checksum) = *outcome.lock().expect("nobody panicked");
     Pass { seconds: line.seconds_until(end.expect("a partition finished")), checksum }
 }
 
-fn config(work: &Work<'_>, pre_aggregate: PreAggregate) -> Config {
+/// One partition on each core.
+pub fn config(cores: &[usize], options: Options<'_>, pre_aggregate: PreAggregate) -> Config {
     let builder = Config::builder()
-        .cores(work.cores.iter().copied().collect())
-        .partitions(work.cores.len())
-        .idle(if work.options.is("idle", "spin") { Idle::Spin } else { Idle::Park })
+        .cores(cores.iter().copied().collect())
+        .partitions(cores.len())
+        .idle(if options.is("idle", "spin") { Idle::Spin } else { Idle::Park })
         .pre_aggregate(pre_aggregate);
     builder.build().expect("these values are within their bounds")
 }

@@ -16,7 +16,7 @@ use crate::work::{Pass, Work};
 type Partial = (u64, (u64, u64));
 type FoldTable = Table<rustc_hash::FxBuildHasher>;
 /// When each replica of the last block was done, and the checksum of its keys.
-type Answers = Arc<Mutex<Vec<(Instant, u64)>>>;
+pub type Answers = Arc<Mutex<Vec<(Instant, u64)>>>;
 
 /// Counts behind an exchange.
 pub fn run(work: &Work<'_>) -> Pass {
@@ -120,7 +120,8 @@ fn add_key(sum: &mut u64, (key, (count, total)): Partial) {
     *sum = sum.wrapping_add(key_checksum(key, count, total));
 }
 
-fn collect(answers: Answers) -> impl FnMut(u64) + Clone + Send + 'static {
+/// Notes the answer of a replica.
+pub fn collect(answers: Answers) -> impl FnMut(u64) + Clone + Send + 'static {
     move |checksum| {
         let mut answers = answers.lock().expect("no replica panics while holding it");
         answers.push((Instant::now(), checksum));
@@ -128,7 +129,7 @@ fn collect(answers: Answers) -> impl FnMut(u64) + Clone + Send + 'static {
 }
 
 /// An operator that absorbs its whole input and gives one answer.
-fn at_end<Op, A>(
+pub fn at_end<Op, A>(
     mut state: A,
     absorb: impl Fn(&mut A, Op::Out) + Clone + Send + 'static,
     answer: impl Fn(&A) -> u64 + Clone + Send + 'static,

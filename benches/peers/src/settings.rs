@@ -5,7 +5,7 @@ use std::str::FromStr;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::Fault;
-use crate::case::{CASES, Case};
+use crate::case::{CASES, Case, NEXMARK};
 use crate::cores;
 use crate::work::{Contender, LATENCY, NAMES, contenders};
 
@@ -14,7 +14,9 @@ pub const HELP: &str = "\
 Runs the same work on several engines, interleaved, and prints medians and ratios.
 
 usage: millstream-peers [flags]
+  --nexmark           NEXMark q0 to q8 instead of the counts per key and the latency
   --cases A,B         of keys-1k keys-100k keys-10m-cold keys-10m-warm zipf-1.0 zipf-1.4 latency
+                      nexmark-q0 ... nexmark-q8
   --contenders A,B    of ours ours_pre_aggregated timely timely_preagg renoir renoir_preagg
                       plain_loop
   --repetitions N     runs of each, default 5
@@ -94,6 +96,7 @@ impl Settings {
             match flag {
                 Long("help") | Short('h') => return Ok(None),
                 Long("busy-core") => settings.mode = Mode::BusyCore,
+                Long("nexmark") => (settings.cases, settings.latency) = (NEXMARK.to_vec(), false),
                 Long("memory") => settings.mode = Mode::Memory,
                 Long("records") => records = Some(number::<u64>(&mut parser)?),
                 Long(name) => {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::Fault;
 use crate::case::Case;
 use crate::settings::{Mode, Settings};
-use crate::work::Contender;
+use crate::work::{Contender, ORACLE};
 
 /// Word that starts a child process with one run of the throughput of one contender.
 pub const RUN: &str = "run-one";
@@ -70,9 +70,10 @@ pub struct Measured {
 /// # Errors
 /// If a run fails or two contenders do not agree on the checksum.
 pub fn measure(settings: &Settings, case: &Case) -> Result<Measured, Fault> {
-    let series = lineup(settings, |contender| contender.shapes);
+    let series = lineup(settings, |contender| contender.shapes_of(case));
     let busy = if settings.mode == Mode::BusyCore { series.clone() } else { Vec::new() };
-    let mut measured = Measured { case: *case, checksum: None, quiet: series, busy };
+    let checksum = case.query.map(|_| expected(settings, case)).transpose()?.flatten();
+    let mut measured = Measured { case: *case, checksum, quiet: series, busy };
     for repetition in 1..=settings.repetitions {
         eprintln!("{}: repetition {repetition} of {}", case.name, settings.repetitions);
         for series in &mut measured.quiet {
@@ -88,6 +89,13 @@ pub fn measure(settings: &Settings, case: &Case) -> Result<Measured, Fault> {
         }
     }
     Ok(measured)
+}
+
+/// What the oracle of a NEXMark query answers.
+fn expected(settings: &Settings, case: &Case) -> Result<Option<u64>, Fault> {
+    let oracle = Series { contender: ORACLE, shape: String::new(), figures: Vec::new() };
+    eprintln!("{}: oracle", case.name);
+    Ok(run(settings, case, &oracle)?["checksum"].as_u64())
 }
 
 /// A series for every contender and shape.
@@ -133,8 +141,9 @@ fn agree(checksum: &mut Option<u64>, report: &Value, series: &Series) -> Result<
 }
 
 fn run(settings: &Settings, case: &Case, series: &Series) -> Result<Value, Fault> {
-    // Without time to measure, a child does one pass, which is the one whose memory counts.
-    let seconds = if settings.mode == Mode::Memory { 0.0 } else { settings.seconds };
+    // Without time to measure, a child does one pass: of the oracle, or the one whose memory counts.
+    let is_one_pass = settings.mode == Mode::Memory || series.contender == ORACLE;
+    let seconds = if is_one_pass { 0.0 } else { settings.seconds };
     let records = case.records.to_string();
     run_child(settings, series, &[RUN, case.name, &records, &seconds.to_string()])
 }

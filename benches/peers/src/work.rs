@@ -5,7 +5,7 @@ use millstream::connector::generator::BenchInput;
 use crate::case::Case;
 use crate::latency::{Latencies, Offer};
 use crate::options::Options;
-use crate::{ours, plain, renoir_peer, timely_latency, timely_peer};
+use crate::{nexmark, ours, plain, renoir_peer, timely_latency, timely_peer};
 
 /// One pass over the records of a case.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,8 @@ pub struct Work<'a> {
 pub struct Pass {
     /// From the first record that counts to the last result, without start-up and warm-up.
     pub seconds: f64,
-    /// As `millstream::connector::generator::keyed_count_checksum` defines it.
+    /// As `millstream::connector::generator::keyed_count_checksum` defines it; of a NEXMark query
+    /// the wrapping sum of its rows' hashes.
     pub checksum: u64,
 }
 
@@ -40,6 +41,18 @@ pub struct Contender {
     pub run: fn(&Work<'_>) -> Pass,
     /// Runs the open loop, if it takes part in that.
     pub latency: Option<fn(&Offer<'_>) -> Latencies>,
+    /// Runs the NEXMark queries, if it takes part in those.
+    pub nexmark: Option<nexmark::Entry>,
+}
+
+impl Contender {
+    /// The shapes it is run in, none where it takes no part.
+    pub fn shapes_of(&self, case: &Case) -> &'static [&'static str] {
+        match case.query {
+            None => self.shapes,
+            Some(query) => self.nexmark.map_or(&[], |entry| (entry.shapes)(query)),
+        }
+    }
 }
 
 /// Names of all contenders in the report, whether they are in this build or not.
@@ -53,6 +66,9 @@ pub const NAMES: [&str; 7] = [
     "plain_loop",
 ];
 
+/// Name of the one that says what all must answer to a NEXMark query; it is not measured.
+pub const ORACLE: &str = "oracle";
+
 /// Name of the latency measurement among the cases.
 pub const LATENCY: &str = "latency";
 
@@ -62,21 +78,30 @@ const PEERS: [Contender; 5] = [
         shapes: &["epoch=16384", "epoch=16384 route=hash", "epoch=65536"],
         run: timely_peer::run,
         latency: Some(timely_latency::run),
+        nexmark: Some(nexmark::timely::ENTRY),
     },
     Contender {
         name: "timely_preagg",
         shapes: &["epoch=65536"],
         run: timely_peer::run_pre_aggregating,
         latency: None,
+        nexmark: None,
     },
-    Contender { name: "renoir", shapes: &[""], run: renoir_peer::run, latency: None },
+    Contender {
+        name: "renoir",
+        shapes: &[""],
+        run: renoir_peer::run,
+        latency: None,
+        nexmark: Some(nexmark::renoir::ENTRY),
+    },
     Contender {
         name: "renoir_preagg",
         shapes: &[""],
         run: renoir_peer::run_pre_aggregating,
         latency: None,
+        nexmark: None,
     },
-    Contender { name: "plain_loop", shapes: &[""], run: plain::run, latency: None },
+    Contender { name: "plain_loop", shapes: &[""], run: plain::run, latency: None, nexmark: None },
 ];
 
 /// All contenders, in the order in which they are interleaved.
