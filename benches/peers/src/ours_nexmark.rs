@@ -25,20 +25,30 @@ pub const ENTRY: Entry = Entry { shapes, run };
 
 fn shapes(query: usize) -> &'static [&'static str] {
     match query {
-        0..=2 => &[""],
+        0..=2 => &["", "time=none"],
         _ => &[],
     }
 }
 
 /// Builds the query of this number from a stream of all events.
-fn build<C: Chain<Out = Event>>(query: usize, events: DataStream<C>, to: End) {
+fn build<C: Chain<Out = Event>>(job: &Job<'_>, events: DataStream<C>, to: End) {
+    if job.options.is("time", "none") {
+        return without_time(job.query, events, to);
+    }
     let events = events.assign_timestamps(Event::time, Monotone::new());
+    match job.query {
+        0..=2 => without_time(job.query, events, to),
+        _ => unreachable!("`shapes` offers no other query"),
+    }
+}
+
+/// q0 to q2, which do not ask for the time of an event.
+fn without_time<C: Chain<Out = Event>>(query: usize, events: DataStream<C>, to: End) {
     let bids = events.filter_map(Event::bid);
     match query {
         0 => bids.sink(to.tally(Every::default())),
         1 => bids.map(in_euros).sink(to.tally(Every::default())),
-        2 => bids.filter_map(|bid| chosen(&bid)).sink(to.tally(Every::default())),
-        _ => unreachable!("`shapes` offers no other query"),
+        _ => bids.filter_map(|bid| chosen(&bid)).sink(to.tally(Every::default())),
     }
 }
 
@@ -48,7 +58,7 @@ fn run(job: &Job<'_>) -> Pass {
     let outcome = Arc::clone(&to.outcome);
     let pipeline = Pipeline::new("nexmark");
     let connector = EventsConnector { events: Arc::clone(job.events), line: Arc::clone(&line) };
-    build(job.query, pipeline.source(connector), to);
+    build(job, pipeline.source(connector), to);
     let config = config(job.cores, job.options, PreAggregate::Off);
     Engine::new(config).and_then(|engine| engine.run(pipeline)).expect("the job runs");
     let (end, checksum) = *outcome.lock().expect("nobody panicked");

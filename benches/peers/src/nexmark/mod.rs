@@ -109,9 +109,15 @@ pub fn is_for_local_items(event: &Event) -> bool {
     }
 }
 
+/// Whether an event is a bid.
+#[inline]
+pub fn is_bid(event: &Event) -> bool {
+    matches!(event, Event::Bid(_))
+}
+
 /// Whether an event is a person's or an auction's: those that query 8 reads.
 pub fn is_no_bid(event: &Event) -> bool {
-    !matches!(event, Event::Bid(_))
+    !is_bid(event)
 }
 
 /// Whether an event is an auction or a bid: those that queries 4 and 6 read.

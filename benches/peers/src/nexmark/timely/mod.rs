@@ -73,7 +73,7 @@ fn run_worker(worker: &mut Worker, shared: &Shared) -> (Instant, u64) {
         worker.step();
     }
     let mut driver = Driver { worker, input, probe, buffer: Vec::new() };
-    driver.drive(events, options.number("epoch", 16384), options.number("batch", 1024));
+    driver.drive(events, options.number("epoch", 16384), options.number("batch", 4096));
     let Driver { worker, input, .. } = driver;
     input.close();
     while answer.get().is_none() {
@@ -103,8 +103,8 @@ impl Driver<'_> {
                 self.buffer.clear();
                 self.buffer.extend_from_slice(batch);
                 self.input.send_batch(&mut self.buffer);
+                self.worker.step();
             }
-            self.worker.step();
         }
     }
 }

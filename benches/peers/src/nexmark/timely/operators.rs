@@ -12,17 +12,19 @@ use crate::nexmark::timely::Answer;
 
 type NoOutput<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<()>>>;
 
-/// Runs `K` on what `pact` brings.
+/// Runs `K` on what `read` makes of the records that `pact` brings.
 ///
 /// One that fires keeps a capability as early as its input's frontier, so that whoever follows has
 /// a frontier no later than what may still come from here.
-pub fn through<'scope, K, P>(
-    records: StreamVec<'scope, u64, K::In>,
+pub fn through<'scope, K, P, T>(
+    records: StreamVec<'scope, u64, T>,
     pact: P,
+    read: impl Fn(T) -> Option<K::In> + 'static,
 ) -> StreamVec<'scope, u64, K::Out>
 where
     K: Kernel,
-    P: ParallelizationContract<u64, Vec<K::In>>,
+    P: ParallelizationContract<u64, Vec<T>>,
+    T: 'static,
 {
     records.unary_frontier(pact, std::any::type_name::<K>(), |capability, _| {
         let mut capability = Some(capability).filter(|_| K::FIRES);
@@ -30,7 +32,7 @@ where
         let mut out = Vec::new();
         move |(input, frontier), output| {
             input.for_each_time(|time, batches| {
-                for record in batches.flat_map(|batch| batch.drain(..)) {
+                for record in batches.flat_map(|batch| batch.drain(..)).filter_map(&read) {
                     kernel.take(record, &mut out);
                 }
                 if !out.is_empty() {
@@ -54,20 +56,22 @@ where
     })
 }
 
-/// Adds the rows up, and answers at the end.
-pub fn tallied<'scope, R, T>(
-    rows: StreamVec<'scope, u64, R>,
+/// Adds up the rows that `read` makes of the records, and answers at the end.
+pub fn tallied<'scope, R, T, D>(
+    records: StreamVec<'scope, u64, D>,
+    read: impl Fn(D) -> Option<R> + 'static,
     answer: Answer,
 ) -> StreamVec<'scope, u64, ()>
 where
-    R: 'static,
     T: Tally<R>,
+    D: 'static,
 {
-    rows.unary_frontier(Pipeline, "Tally", |_, _| {
+    records.unary_frontier(Pipeline, "Tally", |_, _| {
         let mut tally = T::default();
         move |(input, frontier), _output: &mut NoOutput<'_>| {
             input.for_each_time(|_, batches| {
-                batches.flat_map(|batch| batch.drain(..)).for_each(|row| tally.add(row));
+                let records = batches.flat_map(|batch| batch.drain(..));
+                records.filter_map(&read).for_each(|row| tally.add(row));
             });
             if frontier.is_empty() && answer.get().is_none() {
                 answer.set(Some(tally.checksum()));
