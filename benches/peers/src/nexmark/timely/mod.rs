@@ -4,6 +4,7 @@ mod operators;
 mod queries;
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -73,7 +74,7 @@ fn run_worker(worker: &mut Worker, shared: &Shared) -> (Instant, u64) {
         worker.step();
     }
     let mut driver = Driver { worker, input, probe, buffer: Vec::new() };
-    driver.drive(events, options.number("epoch", 16384), options.number("batch", 4096));
+    driver.drive(events, options);
     let Driver { worker, input, .. } = driver;
     input.close();
     while answer.get().is_none() {
@@ -82,7 +83,7 @@ fn run_worker(worker: &mut Worker, shared: &Shared) -> (Instant, u64) {
     (Instant::now(), answer.get().expect("the loop waited for it"))
 }
 
-/// Puts epochs in, and waits for the one before each: timely itself has no back-pressure.
+/// Puts epochs in and keeps their number in flight down: timely itself has no back-pressure.
 struct Driver<'a> {
     worker: &'a mut Worker,
     input: InputHandle<u64, CapacityContainerBuilder<Vec<Event>>>,
@@ -91,13 +92,16 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    fn drive(&mut self, events: &[Event], epoch: usize, batch: usize) {
-        for epoch in events.chunks(epoch) {
+    fn drive(&mut self, events: &[Event], options: Options<'_>) {
+        let lag = options.number("lag", 1);
+        let batch = options.number("batch", 4096);
+        let mut starts = VecDeque::new();
+        for epoch in events.chunks(options.number("epoch", 16384)) {
             let start = epoch[0].time().as_millis() as u64;
             self.input.advance_to(start);
-            // All that is earlier than this epoch, of all workers, has gone through.
-            while self.probe.less_than(&start) {
-                self.worker.step();
+            starts.push_back(start);
+            if starts.len() > lag {
+                self.settle(starts.pop_front().expect("there are more than `lag`"));
             }
             for batch in epoch.chunks(batch) {
                 self.buffer.clear();
@@ -105,6 +109,13 @@ impl Driver<'_> {
                 self.input.send_batch(&mut self.buffer);
                 self.worker.step();
             }
+        }
+    }
+
+    /// Steps until all that is earlier than `time`, of all workers, has gone through.
+    fn settle(&mut self, time: u64) {
+        while self.probe.less_than(&time) {
+            self.worker.step();
         }
     }
 }
