@@ -141,7 +141,7 @@ fn agree(checksum: &mut Option<u64>, report: &Value, series: &Series) -> Result<
 }
 
 fn run(settings: &Settings, case: &Case, series: &Series) -> Result<Value, Fault> {
-    // Without time to measure, a child does one pass: of the oracle, or the one whose memory counts.
+    // Without time to measure, a child does one pass: the oracle's, or that whose memory counts.
     let is_one_pass = settings.mode == Mode::Memory || series.contender == ORACLE;
     let seconds = if is_one_pass { 0.0 } else { settings.seconds };
     let records = case.records.to_string();
