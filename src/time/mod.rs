@@ -1,6 +1,7 @@
 //! Monotonic time and the one place that reads a clock; event time.
 
 mod clock;
+mod parse;
 mod timestamp;
 pub mod watermark;
 
