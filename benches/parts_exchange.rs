@@ -171,7 +171,10 @@ fn combiner(c: &mut Criterion) {
     for (name, keys, skew) in inputs {
         let input = BenchInput::new(1, keys, skew).expect("the skew is in bounds");
         let records: Vec<Pair> = (0..RECORDS).map(|index| input.record(index)).collect();
-        let add = |state: &mut Pair, record: &Pair| *state = (state.0 + 1, state.1 + record.1);
+        let add = |state: &mut Pair, record: &Pair| {
+            *state = (state.0 + 1, state.1 + record.1);
+            None
+        };
         let mut combiner = Combiner::new(Mode::On, add);
         group.bench_function(name, |b| {
             b.iter(|| {

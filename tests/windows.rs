@@ -7,6 +7,7 @@ use millstream::connector::iterator;
 use millstream::operator::window::{Early, Firing, Mode, session, sliding, tumbling};
 use millstream::prelude::*;
 use millstream::time::watermark::{BoundedDisorder, Monotone};
+use millstream::time::{Clock, MonotonicClock};
 
 /// Key and time in milliseconds.
 type Click = (u64, i64);
@@ -45,7 +46,7 @@ fn tumbling_and_sliding_counts_are_those_of_a_naive_count_for_any_partitions() {
         let tumbling = one.key_by(|c| c.0).window(tumbling(hundred)).count().collect();
         let sliding = sliding(hundred * 3, hundred);
         let sliding = other.key_by(|c| c.0).window(sliding).count().collect();
-        let report = engine(partitions).run(pipeline).unwrap();
+        let report = engine(partitions).run(pipeline).expect("a run");
         let by_window = |results: Vec<millstream::operator::window::Windowed<u64, u64>>| {
             assert!(results.iter().all(|one| one.firing == Firing::OnTime && one.index == 0));
             let count = results.len();
@@ -71,7 +72,7 @@ fn sessions_are_cut_where_a_key_is_silent() {
     let timed = pipeline.source(iterator(times)).assign_timestamps(|t| *t, Monotone::new());
     let hundred = Duration::from_millis(100);
     let sessions = timed.key_by(|_| ()).window(session(hundred)).count().collect();
-    engine(2).run(pipeline).unwrap();
+    engine(2).run(pipeline).expect("a run");
     let rows: Vec<_> = sessions
         .take()
         .iter()
@@ -90,7 +91,7 @@ fn early_results_are_retracted_by_the_one_on_time() {
         .mode(Mode::Retracting)
         .count()
         .collect();
-    engine(1).run(pipeline).unwrap();
+    engine(1).run(pipeline).expect("a run");
     let rows: Vec<_> =
         results.take().iter().map(|one| (one.firing, one.change, one.value)).collect();
     use millstream::operator::window::Change::{Insert, Retract};
@@ -105,7 +106,34 @@ fn windows_that_cannot_be_are_refused_before_the_start() {
     let timed = pipeline.source(iterator([1])).assign_timestamps(|t| *t, Monotone::new());
     let keyed = timed.key_by(|_| ()).emit_at(EmitAt::EachRecord);
     keyed.window(tumbling(Duration::ZERO)).count().collect();
-    let error = engine(1).run(pipeline).unwrap_err().to_string();
+    let error = engine(1).run(pipeline).expect_err("it is refused").to_string();
     assert!(error.contains("window size: 0 ms"), "{error}");
     assert!(error.contains("emit_at is for running aggregates"), "{error}");
+}
+
+/// Rows 21 and 22 of the table of bad input.
+#[test]
+fn odd_times_are_counted_and_move_nobody() {
+    let now = MonotonicClock.wall_time();
+    let times = [Some(now), None, Some(now + Duration::from_secs(2 * 3_600)), Some(now), None];
+    let pipeline = Pipeline::new("odd");
+    let timed = pipeline.source(iterator(times)).assign_timestamps(|t| *t, Monotone::new());
+    let counts = timed.window_all(tumbling(Duration::from_secs(60))).count().collect();
+    let report = engine(1).run(pipeline).expect("a run");
+    assert_eq!((report.dead_letter, report.future_skew, report.late), (2, 1, 0));
+    assert_eq!(counts.take().iter().map(|one| one.value).collect::<Vec<_>>(), [2, 1]);
+    assert!(report.warnings.iter().all(|warning| !warning.contains("event times")));
+}
+
+#[test]
+fn times_in_seconds_and_microseconds_are_warned_of() {
+    let now = MonotonicClock.wall_time().as_millis();
+    for time in [now / 1_000, now * 1_000, now * 1_000_000] {
+        let pipeline = Pipeline::new("units");
+        let timed = pipeline.source(iterator([time])).assign_timestamps(|t| *t, Monotone::new());
+        timed.window_all(tumbling(Duration::from_secs(60))).count().collect();
+        let report = engine(1).run(pipeline).expect("a run");
+        let said = report.warnings.iter().filter(|text| text.contains("milliseconds")).count();
+        assert_eq!(said, 1, "{time}: {:?}", report.warnings);
+    }
 }

@@ -168,7 +168,7 @@ impl Report {
             partitions: merged_partitions,
             tasks,
             edges,
-            warnings: facts.warnings,
+            warnings: warnings(facts.warnings, tally),
         }
     }
 
@@ -177,6 +177,16 @@ impl Report {
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).expect("a report has string keys and finite numbers only")
     }
+}
+
+/// What did not go as asked, and what the figures make one suspect.
+fn warnings(mut warnings: Vec<String>, tally: Tally) -> Vec<String> {
+    if tally.odd_units > 0 {
+        let text = "event times look like seconds, microseconds or nanoseconds; \
+                    assign_timestamps wants milliseconds";
+        warnings.push(text.to_owned());
+    }
+    warnings
 }
 
 fn of_task(partitions: &[Slot], task: usize) -> impl Iterator<Item = &TaskMetrics> {

@@ -12,6 +12,8 @@ pub struct Tally {
     pub late: u64,
     /// Records too far ahead of the clock to move event time.
     pub future_skew: u64,
+    /// Sources whose times look like seconds, microseconds or nanoseconds.
+    pub odd_units: u64,
     /// Timers of processing time that were still to come when the input was over.
     pub dropped_timers: u64,
 }
@@ -21,6 +23,7 @@ impl std::ops::AddAssign for Tally {
         self.applied += other.applied;
         self.late += other.late;
         self.future_skew += other.future_skew;
+        self.odd_units += other.odd_units;
         self.dropped_timers += other.dropped_timers;
     }
 }

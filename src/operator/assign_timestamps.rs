@@ -1,5 +1,7 @@
 //! `assign_timestamps`: gives records their event time, and the stream its watermarks.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::dataflow::blame::watched;
@@ -23,7 +25,9 @@ impl<C: Chain> DataStream<C> {
     /// record more than an hour ahead of the wall clock keeps its time but moves nobody else's
     /// (see [`max_future_skew`](DataStream::max_future_skew)).
     ///
-    /// * `time_of` - milliseconds since the epoch, as `i64` or [`Timestamp`].
+    /// * `time_of` - milliseconds since the epoch, as `i64` or [`Timestamp`], or an `Option` or a
+    ///   `Result` of them: a record without a time is dropped and counted as a dead letter. To keep
+    ///   such records, [`route`](DataStream::route) them first.
     ///
     /// # Source
     /// Watermarks and their generators as in Flink; the model is that of Akidau et al., *The
@@ -50,7 +54,7 @@ impl<C: Chain> DataStream<C> {
     ) -> DataStream<AssignTimestamps<C, F, G>>
     where
         F: FnMut(&C::Out) -> W + Clone + Send + 'static,
-        W: Into<Timestamp>,
+        W: RecordTime,
         G: WatermarkGenerator<C::Out>,
     {
         self.rechain(|upstream| AssignTimestamps {
@@ -63,6 +67,8 @@ impl<C: Chain> DataStream<C> {
             idle: None,
             has_seen: false,
             watermark: Timestamp::MIN,
+            wall_time: Timestamp::MAX,
+            dead_letters: Arc::default(),
         })
     }
 }
@@ -70,7 +76,7 @@ impl<C: Chain> DataStream<C> {
 impl<C: Chain, F, W, G> DataStream<AssignTimestamps<C, F, G>>
 where
     F: FnMut(&C::Out) -> W + Clone + Send + 'static,
-    W: Into<Timestamp>,
+    W: RecordTime,
     G: WatermarkGenerator<C::Out>,
 {
     /// No longer waits for a partition whose share of the input gave no record for `timeout`.
@@ -88,6 +94,55 @@ where
     }
 }
 
+/// What a record's time may be given as.
+pub trait RecordTime {
+    /// The time, if the record has one.
+    fn time(self) -> Option<Timestamp>;
+}
+
+impl RecordTime for Timestamp {
+    #[inline(always)]
+    fn time(self) -> Option<Timestamp> {
+        Some(self)
+    }
+}
+
+/// Milliseconds since the epoch.
+impl RecordTime for i64 {
+    #[inline(always)]
+    fn time(self) -> Option<Timestamp> {
+        Some(self.into())
+    }
+}
+
+impl<W: RecordTime> RecordTime for Option<W> {
+    #[inline(always)]
+    fn time(self) -> Option<Timestamp> {
+        self?.time()
+    }
+}
+
+impl<W: RecordTime, E> RecordTime for std::result::Result<W, E> {
+    #[inline(always)]
+    fn time(self) -> Option<Timestamp> {
+        self.ok()?.time()
+    }
+}
+
+/// How far from today a time may be for a guess at its unit.
+const NEAR_MS: u64 = 10 * 365 * 86_400_000;
+
+/// Whether `time`, taken for milliseconds, is nowhere near `wall_time`, and taken for seconds,
+/// microseconds or nanoseconds it is.
+fn is_of_other_unit(time: Timestamp, wall_time: Timestamp) -> bool {
+    let (time, today) = (time.as_millis(), wall_time.as_millis());
+    let is_near = |millis: i64| millis.abs_diff(today) < NEAR_MS;
+    !is_near(time)
+        && (is_near(time.saturating_mul(1_000))
+            || is_near(time / 1_000)
+            || is_near(time / 1_000_000))
+}
+
 /// The chain `C` whose records have been given an event time.
 pub struct AssignTimestamps<C, F, G> {
     upstream: C,
@@ -101,6 +156,9 @@ pub struct AssignTimestamps<C, F, G> {
     has_seen: bool,
     /// What was told last.
     watermark: Timestamp,
+    /// The time of day at the start.
+    wall_time: Timestamp,
+    dead_letters: Arc<AtomicU64>,
 }
 
 impl<C: Clone, F: Clone, G: Clone> Clone for AssignTimestamps<C, F, G> {
@@ -111,6 +169,7 @@ impl<C: Clone, F: Clone, G: Clone> Clone for AssignTimestamps<C, F, G> {
             generator: self.generator.clone(),
             guard: self.guard.clone(),
             idle: self.idle,
+            dead_letters: Arc::clone(&self.dead_letters),
             ..*self
         }
     }
@@ -121,13 +180,14 @@ struct Stamper<'a, F, G, E> {
     time_of: &'a mut F,
     guard: &'a mut Guarded<G>,
     has_seen: &'a mut bool,
+    dead_letters: &'a AtomicU64,
     next: &'a mut E,
 }
 
 impl<T, F, W, G, E> Emit<T> for Stamper<'_, F, G, E>
 where
     F: FnMut(&T) -> W,
-    W: Into<Timestamp>,
+    W: RecordTime,
     G: WatermarkGenerator<T>,
     E: Emit<T>,
 {
@@ -135,11 +195,15 @@ where
     fn push(&mut self, record: T, _: Meta) {
         *self.has_seen = true;
         let time = watched(NAME, || {
-            let time = (self.time_of)(&record).into();
+            let time = (self.time_of)(&record).time()?;
             self.guard.observe(&record, time);
-            time
+            Some(time)
         });
-        self.next.push(record, Meta { time });
+        match time {
+            Some(time) => self.next.push(record, Meta { time }),
+            // Relaxed: a counter that nothing else hangs on.
+            None => drop(self.dead_letters.fetch_add(1, Ordering::Relaxed)),
+        }
     }
 
     #[inline(always)]
@@ -151,7 +215,7 @@ where
 impl<C: Chain, F, W, G> AssignTimestamps<C, F, G>
 where
     F: FnMut(&C::Out) -> W + Clone + Send + 'static,
-    W: Into<Timestamp>,
+    W: RecordTime,
     G: WatermarkGenerator<C::Out>,
 {
     /// What there is to tell of event time at `now`, if anything.
@@ -178,7 +242,7 @@ where
 impl<C: Chain, F, W, G> Chain for AssignTimestamps<C, F, G>
 where
     F: FnMut(&C::Out) -> W + Clone + Send + 'static,
-    W: Into<Timestamp>,
+    W: RecordTime,
     G: WatermarkGenerator<C::Out>,
 {
     type In = C::In;
@@ -189,6 +253,8 @@ where
     fn open(&mut self, context: &TaskContext) {
         self.upstream.open(context);
         let generator = self.generator.clone();
+        self.wall_time = context.wall_time;
+        self.dead_letters = Arc::clone(&context.dead_letters);
         self.guard = Guarded::new(generator, context.wall_time, context.now, self.future_skew);
         self.idle = self.idle_after.map(IdleTimeout::new);
     }
@@ -199,6 +265,7 @@ where
             time_of: &mut self.time_of,
             guard: &mut self.guard,
             has_seen: &mut self.has_seen,
+            dead_letters: &self.dead_letters,
             next: out,
         };
         self.upstream.push_batch(batch, &mut stamper);
@@ -209,6 +276,7 @@ where
             time_of: &mut self.time_of,
             guard: &mut self.guard,
             has_seen: &mut self.has_seen,
+            dead_letters: &self.dead_letters,
             next: out,
         };
         let arrived = match self.upstream.signal(signal, &mut stamper) {
@@ -235,10 +303,37 @@ where
     fn count(&self, tally: &mut Tally) {
         self.upstream.count(tally);
         tally.future_skew += self.guard.held();
+        let latest = self.guard.latest(self.watermark);
+        tally.odd_units += u64::from(is_of_other_unit(latest, self.wall_time));
     }
 
     fn describe(&self, names: &mut Vec<&'static str>) {
         self.upstream.describe(names);
         names.push(NAME);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_units_are_told_from_old_and_new_times() {
+        let today = Timestamp::from_millis(1_800_000_000_000);
+        for (time, is_other) in [
+            (1_800_000_000, true),
+            (1_790_000_000_000_000, true),
+            (1_800_000_000_000_000_000, true),
+            (1_790_000_000_000, false),
+            (978_307_200_000, false),
+            (0, false),
+            (-5, false),
+            (123_456, false),
+            (i64::MIN, false),
+            (i64::MAX, false),
+        ] {
+            assert_eq!(is_of_other_unit(time.into(), today), is_other, "{time}");
+        }
+        assert!(!is_of_other_unit(1_800_000_000.into(), Timestamp::MAX), "no clock, no guess");
     }
 }

@@ -20,6 +20,7 @@ mod sort;
 pub mod window;
 
 pub use aggregate::Running;
+pub use assign_timestamps::RecordTime;
 pub use dedup::{Dedup, DedupOutput, Seen};
 pub use filter::Filter;
 pub use filter_map::FilterMap;

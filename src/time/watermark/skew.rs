@@ -19,6 +19,8 @@ pub struct Guarded<G> {
     started: Nanos,
     limit: Timestamp,
     held: u64,
+    /// The time of the latest record that was too far ahead.
+    held_time: Timestamp,
 }
 
 impl<G> Guarded<G> {
@@ -31,7 +33,8 @@ impl<G> Guarded<G> {
         max_future_skew: Duration,
     ) -> Self {
         let limit = wall_time.plus_millis(millis(max_future_skew));
-        Guarded { generator, limit_at_start: limit, started, limit, held: 0 }
+        let held_time = Timestamp::MIN;
+        Guarded { generator, limit_at_start: limit, started, limit, held: 0, held_time }
     }
 
     /// Lets time go on to monotonic time `now`. Called once a batch, before its records.
@@ -39,6 +42,11 @@ impl<G> Guarded<G> {
     pub fn set_now(&mut self, now: Nanos) {
         let passed = Duration::from_nanos(now.saturating_sub(self.started));
         self.limit = self.limit.max(self.limit_at_start + passed);
+    }
+
+    /// The latest time that was seen, as far as the generator tells, or too far ahead for it.
+    pub fn latest(&self, watermark: Timestamp) -> Timestamp {
+        watermark.max(self.held_time)
     }
 
     /// How many records were too far ahead to be seen, since the start.
@@ -52,6 +60,7 @@ impl<T, G: WatermarkGenerator<T>> WatermarkGenerator<T> for Guarded<G> {
     fn observe(&mut self, record: &T, time: Timestamp) {
         if time > self.limit {
             self.held += 1;
+            self.held_time = time;
         } else {
             self.generator.observe(record, time);
         }
