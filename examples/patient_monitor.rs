@@ -1,4 +1,4 @@
-//! Alerts for heart rates far from a patient's own of the last minute, with readings that come late:
+//! Alerts for heart rates far from the own ones of the last minute, with readings that come late:
 //! `cargo run --release --example patient_monitor`.
 
 use std::time::Duration;

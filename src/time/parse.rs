@@ -150,8 +150,8 @@ fn days_of_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days of the proleptic Gregorian calendar since 1970-01-01. Years are taken to begin in March,
-/// so that the leap day is the last (Howard Hinnant, *chrono-compatible low-level date algorithms*).
+/// Days of the proleptic Gregorian calendar since 1970-01-01. Years are taken to begin in March, so
+/// that the leap day is the last (Howard Hinnant, *chrono-compatible low-level date algorithms*).
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
