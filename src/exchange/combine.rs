@@ -187,16 +187,16 @@ where
             self.cursor = 0;
             return None;
         }
-        while self.cursor < SETS * WAYS {
+        // It goes round: between two calls records may have taken slots behind the cursor.
+        loop {
             let slot = self.sets[self.cursor / WAYS][self.cursor % WAYS].take();
-            self.cursor += 1;
+            self.cursor = (self.cursor + 1) % (SETS * WAYS);
             if slot.is_some() {
                 self.held -= 1;
                 self.decision.evicted += 1;
                 return slot;
             }
         }
-        unreachable!("held counts the taken slots")
     }
 
     fn is_empty(&self) -> bool {
@@ -361,6 +361,24 @@ mod tests {
     fn on_combines_even_where_it_costs() {
         let (_, passed, total) = run(&mut counting(Mode::On), 200_000, |i| i);
         assert_eq!((passed, total), (0, 200_000));
+    }
+
+    #[test]
+    fn what_comes_in_while_it_is_being_emptied_is_emptied_too() {
+        let mut combiner = counting(Mode::On);
+        let fold = |combiner: &mut Counting, keys: std::ops::Range<u64>| {
+            keys.filter_map(|key| combiner.fold(&key, crate::record::hash_key(&key), key)).count()
+        };
+        let mut out = fold(&mut combiner, 0..1_000);
+        for _ in 0..500 {
+            out += Combine::<u64, u64>::take_next(&mut combiner).iter().count();
+        }
+        out += fold(&mut combiner, 1_000..2_000);
+        while Combine::<u64, u64>::take_next(&mut combiner).is_some() {
+            out += 1;
+        }
+        assert_eq!(out, 2_000);
+        assert!(Combine::<u64, u64>::is_empty(&combiner));
     }
 
     #[test]
