@@ -219,6 +219,8 @@ impl<T, P> Outbox<T, P> {
                 return false;
             }
         }
+        // The end says as much, and nothing may follow it.
+        self.is_told.fill(true);
         while self.unfinished > 0 {
             let lane = &mut self.lanes[self.unfinished - 1];
             if !lane.try_end() {
@@ -392,6 +394,18 @@ mod tests {
         assert!(outbox.settle(3 + TELL_NS));
         let told = ["Watermark(Timestamp(9))", "[3]"];
         assert_eq!(arrivals(&mut gate, &mut batch), told, "records end idleness");
+    }
+
+    #[test]
+    fn event_time_that_was_not_told_before_the_end_is_not_told_after_it() {
+        let (mut outbox, receivers) = outbox(1, 4);
+        let (mut gate, mut batch) = (Gate::new(receivers), Batch::new());
+        outbox.begin_slice(1, 1);
+        outbox.tell(Progress::Watermark(7.into()));
+        assert!(outbox.finish(2));
+        // Another outbox of the same task may not be done yet, and both are settled.
+        assert!(!outbox.settle(2 + TELL_NS));
+        assert_eq!(arrivals(&mut gate, &mut batch), [""; 0]);
     }
 
     #[test]
