@@ -8,6 +8,7 @@ use crate::dataflow::{
 };
 use crate::metrics::Tally;
 use crate::record::{Batch, Never};
+use crate::time::Nanos;
 
 /// A chain of operators from one input to one end. Its type spells its stages, so the compiler
 /// fuses them; only `push_batch` and `signal` are called from outside, once a batch.
@@ -24,7 +25,8 @@ pub trait Chain: Clone + Send + 'static {
     /// Prepares this partition's clone. Called once, before anything else.
     fn open(&mut self, context: &TaskContext);
 
-    /// Works off `batch` from its front. Stops early when `out` closes, and then leaves the rest.
+    /// Works off `batch` from its front. Stops early when `out` or the chain closes, and then leaves
+    /// the rest. Called only while both are open.
     fn push_batch<E: Emit<Self::Out>>(
         &mut self,
         batch: &mut Batch<Self::In, Self::Partial>,
@@ -37,7 +39,24 @@ pub trait Chain: Clone + Send + 'static {
     fn signal<E: Emit<Self::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed;
 
     /// Earliest monotonic time at which a stage wants a [`Signal::Clock`], if any does.
-    fn wake_at(&self) -> Option<crate::time::Nanos>;
+    fn wake_at(&self) -> Option<Nanos>;
+
+    /// Whether it takes records in. Asked once a batch.
+    ///
+    /// While it does not, its task lets its input wait. A stage that has closed asks for a
+    /// [`Signal::Clock`] by [`wake_at`](Self::wake_at), or wakes its partition and asks then, and
+    /// opens when it gets one.
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    /// Whether it has emitted what it makes of all records that came in, but for what it keeps for
+    /// a signal. Until it has, the end of the input is kept from it.
+    #[inline(always)]
+    fn is_quiet(&self) -> bool {
+        true
+    }
 
     /// Whether a stage makes event time, so that a [`Signal::Clock`] after each step is worth its
     /// while: what leaves the chain in its place may be a watermark.
@@ -95,7 +114,7 @@ impl<T: Send + 'static, D: TimeDomain> Chain for Identity<T, D> {
         Passed::Done(Some(signal))
     }
 
-    fn wake_at(&self) -> Option<crate::time::Nanos> {
+    fn wake_at(&self) -> Option<Nanos> {
         None
     }
 
@@ -170,6 +189,9 @@ impl<Op, E> Link<'_, Op, E> {
         watched(Op::NAME, || match signal {
             Signal::Watermark(watermark) => op.on_watermark(watermark, &mut out),
             Signal::End => op.on_end(&mut out),
+            Signal::Clock(now) if op.wake_at().is_some_and(|at| at <= now) => {
+                op.on_clock(now, &mut out)
+            }
             Signal::Clock(_) | Signal::Idle => Flow::Done,
         })
     }
@@ -184,7 +206,7 @@ impl<I, Op: Operator<I>, E: Emit<Op::Out>> Emit<I> for Link<'_, Op, E> {
 
     #[inline(always)]
     fn is_open(&self) -> bool {
-        self.next.is_open()
+        self.next.is_open() && self.op.is_open()
     }
 }
 
@@ -232,8 +254,19 @@ impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
         self.op.count(tally);
     }
 
-    fn wake_at(&self) -> Option<crate::time::Nanos> {
-        self.upstream.wake_at()
+    #[inline]
+    fn wake_at(&self) -> Option<Nanos> {
+        [self.upstream.wake_at(), self.op.wake_at()].into_iter().flatten().min()
+    }
+
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.upstream.is_open() && self.op.is_open()
+    }
+
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        self.upstream.is_quiet()
     }
 
     fn describe(&self, names: &mut Vec<&'static str>) {

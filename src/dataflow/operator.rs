@@ -158,6 +158,30 @@ pub trait Operator<I>: Clone + Send + 'static {
         let _ = tally;
     }
 
+    /// Processing time has come to what [`wake_at`](Self::wake_at) asked for, or beyond: `now`.
+    fn on_clock<E: Emit<Self::Out>>(&mut self, now: Nanos, out: &mut Collector<'_, E>) -> Flow {
+        let _ = (now, out);
+        Flow::Done
+    }
+
+    /// When it wants [`on_clock`](Self::on_clock) to be called at the latest, in monotonic
+    /// nanoseconds. Asked once a batch. At the end of the input nobody waits for it.
+    #[inline(always)]
+    fn wake_at(&self) -> Option<Nanos> {
+        None
+    }
+
+    /// Whether it takes another record. Asked once per record, so that a constant costs nothing.
+    ///
+    /// While it does not, its task takes nothing in and its input waits, until
+    /// [`on_clock`](Self::on_clock) has made room. No signal may have to wait for that room:
+    /// upstream of such an operator in its chain stands none that makes records of signals. Behind
+    /// [`boxed`](crate::dataflow::DataStream::boxed) none stands at all.
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        true
+    }
+
     /// The input is over; may emit what was held back.
     fn on_end<E: Emit<Self::Out>>(&mut self, out: &mut Collector<'_, E>) -> Flow {
         let _ = out;

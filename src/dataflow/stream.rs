@@ -1,5 +1,6 @@
 //! What a program writes: pipelines and typed streams.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -185,6 +186,20 @@ impl<C: Chain> DataStream<C> {
         let wires = Wires::new(EdgeKind::Local);
         let edges = self.close_routed(vec![wires.clone()], || Forward);
         Self::follow(draft, edges, vec![wires])
+    }
+
+    /// The stream with nothing before it in its task: itself where that is so, else cut.
+    pub(crate) fn headed(self) -> BoxedStream<C::Out, C::Time> {
+        let stream: Box<dyn Any> = Box::new(self);
+        match stream.downcast() {
+            Ok(same) => *same,
+            Err(stream) => stream.downcast::<Self>().expect("it was made of one").boxed(),
+        }
+    }
+
+    /// Notes what is wrong with the stream, to be told when the pipeline is started.
+    pub(crate) fn note_problem(&self, problem: Error) {
+        self.draft.borrow_mut().problems.push(problem);
     }
 
     /// Copies the stream: both results carry every record.

@@ -50,11 +50,11 @@ pub trait Task: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// The input is over, and with it all of event time.
+    /// The input is over, and with it all of event time, which the chain is to be told.
     LastTime,
-    /// The end signal passes through the chain.
+    /// The chain is to be told of the end.
     Ending,
-    /// The chain has nothing left; the end is being flushed.
+    /// The chain has been told everything. When it has nothing left, the end is flushed.
     Closing,
     Done,
 }
@@ -90,12 +90,12 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         }
     }
 
-    /// Works off batches until the input has none, the budget is spent or the end closes.
+    /// Works off batches until the input has none, the budget is spent, or end or chain closes.
     /// Returns how many records it took in.
     fn run(&mut self, step: &mut StepContext<'_>) -> Result<u64> {
         let mut taken = 0;
         for _ in 0..step.batches_max {
-            if self.batch.is_empty() && !self.fetch(step)? {
+            if !self.chain.is_open() || (self.batch.is_empty() && !self.fetch(step)?) {
                 break;
             }
             let before = self.batch.len() as u64;
@@ -174,18 +174,22 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// Brings the end of the input to the end of the task; `true` if something moved.
     fn wind_up(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
         let mut progressed = false;
-        for (phase, signal, next) in [
-            (Phase::LastTime, Signal::Watermark(Timestamp::MAX), Phase::Ending),
-            (Phase::Ending, Signal::End, Phase::Closing),
-        ] {
-            if self.phase != phase {
-                continue;
-            }
+        loop {
+            let (signal, next) = match (self.passing, self.phase) {
+                (Some(signal), phase) => (signal, phase),
+                // What is under way comes first. Nothing but time or its own wake brings it.
+                (None, Phase::LastTime) if !self.chain.is_quiet() => {
+                    return Ok(self.tell_time(step)? || progressed);
+                }
+                (None, Phase::LastTime) => (Signal::Watermark(Timestamp::MAX), Phase::Ending),
+                (None, Phase::Ending) => (Signal::End, Phase::Closing),
+                (None, Phase::Running | Phase::Closing | Phase::Done) => break,
+            };
             progressed = true;
+            self.phase = next;
             if self.pass(signal, step)? == Flow::More {
                 return Ok(true);
             }
-            self.phase = next;
         }
         if self.phase == Phase::Closing && self.end.finish(step)? {
             self.phase = Phase::Done;
@@ -230,11 +234,16 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     }
 
     /// When the next step has something to do at the latest. With a full end nothing enters, so
-    /// neither input nor chain has a say: whoever makes room wakes the partition.
+    /// neither input nor chain has a say: whoever makes room wakes the partition. Nor has the input
+    /// while the chain is closed: the chain says when it opens.
     fn wake_at(&self, is_open: bool) -> Option<Nanos> {
-        let takes_in = is_open && self.phase == Phase::Running;
-        let inner = [self.input_wake_at, self.chain.wake_at()].into_iter().flatten().min();
-        [inner.filter(|_| takes_in), self.end.wake_at()].into_iter().flatten().min()
+        if !is_open {
+            return self.end.wake_at();
+        }
+        let is_running = self.phase == Phase::Running;
+        let input = self.input_wake_at.filter(|_| is_running && self.chain.is_open());
+        let chain = self.chain.wake_at().filter(|_| is_running || !self.chain.is_quiet());
+        [input, chain, self.end.wake_at()].into_iter().flatten().min()
     }
 }
 

@@ -296,6 +296,14 @@ where
         [self.upstream.wake_at(), idle_at].into_iter().flatten().min()
     }
 
+    fn is_open(&self) -> bool {
+        self.upstream.is_open()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.upstream.is_quiet()
+    }
+
     fn makes_time(&self) -> bool {
         true
     }

@@ -38,11 +38,13 @@ pub struct Harness<C: Chain> {
     chain: C,
     batch: Batch<C::In, C::Partial>,
     slot: Slot<C::Out>,
-    fruitless_mores: u32,
+    /// How far processing time has come.
+    now: Nanos,
+    fruitless: u32,
 }
 
-/// Answers of `Flow::More` on an open output without a record emitted before the harness gives
-/// up.
+/// Signals in a row that a chain may ask for on an open output without emitting anything, before
+/// the harness gives up.
 const FRUITLESS_MAX: u32 = 1_000;
 
 impl<C: Chain> Harness<C> {
@@ -81,7 +83,7 @@ impl<C: Chain> Harness<C> {
         assert_eq!(tasks, cuts, "a harness runs one chain; simulate a job that has several");
         chain.open(&TaskContext::new(0, 1, wake_pair().1));
         let slot = Slot::new(Room::Unbounded);
-        Harness { chain, batch: Batch::new(), slot, fruitless_mores: 0 }
+        Harness { chain, batch: Batch::new(), slot, now: 0, fruitless: 0 }
     }
 
     /// Gives the operator less room downstream.
@@ -90,14 +92,22 @@ impl<C: Chain> Harness<C> {
         self
     }
 
-    /// Feeds records as one batch; returns when all of them are taken.
+    /// Feeds records as one batch; returns when all of them are taken and nothing more is due at
+    /// this time. Where an operator takes no more for now, time passes to when it does.
+    ///
+    /// # Panics
+    /// If the operator takes no more and does not ask to be told when time has passed.
     pub fn feed(&mut self, records: impl IntoIterator<Item = C::In>) {
         self.batch.records.extend(records);
+        self.settle();
         while !self.batch.is_empty() {
-            // Like the engine, which feeds nothing to a task without room.
-            if self.slot.begin_call() {
+            if !self.chain.is_open() {
+                self.wait();
+            } else if self.slot.begin_call() {
+                // Like the engine, which feeds nothing to a task without room.
                 self.chain.push_batch(&mut self.batch, &mut self.slot);
             }
+            self.settle();
         }
         self.batch.clear();
     }
@@ -108,19 +118,37 @@ impl<C: Chain> Harness<C> {
     /// # Panics
     /// If the operator says [`Flow::More`](crate::dataflow::Flow::More) for ever.
     pub fn pass_time(&mut self, now: Nanos) -> bool {
-        let is_due = self.chain.wake_at().is_some_and(|at| at <= now);
-        if is_due {
-            self.signal(Signal::Clock(now));
-        }
+        self.now = self.now.max(now);
+        let is_due = self.chain.wake_at().is_some_and(|at| at <= self.now);
+        self.settle();
         is_due
     }
 
-    /// Ends the input. Nothing may be fed afterwards.
+    /// Ends the input, after what is under way. Nothing may be fed afterwards.
     ///
     /// # Panics
     /// If the operator says [`Flow::More`](crate::dataflow::Flow::More) for ever.
     pub fn end(&mut self) {
+        while !self.chain.is_quiet() {
+            self.wait();
+            self.settle();
+        }
         self.signal(Signal::End);
+    }
+
+    /// Tells the operator what time it is for as long as it asks for it.
+    fn settle(&mut self) {
+        self.fruitless = 0;
+        while self.chain.wake_at().is_some_and(|at| at <= self.now) {
+            self.tell(Signal::Clock(self.now));
+        }
+    }
+
+    /// Lets time pass to when the operator wants to be told.
+    fn wait(&mut self) {
+        let at = self.chain.wake_at();
+        self.now = self.now.max(at.expect("an operator that waits says for when, or for what"));
+        self.settle();
     }
 
     /// What was emitted since the call before, in order.
@@ -141,26 +169,29 @@ impl<C: Chain> Harness<C> {
     }
 
     fn signal(&mut self, signal: Signal) {
-        self.fruitless_mores = 0;
-        loop {
-            let is_open = self.slot.begin_call();
-            let before = self.slot.emitted.len();
-            let passed = self.chain.signal(signal, &mut self.slot);
-            let emitted = self.slot.emitted.len() - before;
-            let room = usize::from(is_open);
-            self.slot.late = self.slot.late.max(emitted.saturating_sub(room) as u64);
-            if passed != Passed::More {
-                return;
-            }
-            if is_open && emitted == 0 {
-                self.fruitless_mores += 1;
-            }
-            assert!(
-                self.fruitless_mores < FRUITLESS_MAX,
-                "{signal:?} was answered with Flow::More {FRUITLESS_MAX} times although there was \
-                 room and nothing was emitted"
-            );
+        self.fruitless = 0;
+        while self.tell(signal) == Passed::More {}
+    }
+
+    /// Calls the chain with `signal` once.
+    fn tell(&mut self, signal: Signal) -> Passed {
+        let is_open = self.slot.begin_call();
+        let before = self.slot.emitted.len();
+        let passed = self.chain.signal(signal, &mut self.slot);
+        let emitted = self.slot.emitted.len() - before;
+        let room = usize::from(is_open);
+        self.slot.late = self.slot.late.max(emitted.saturating_sub(room) as u64);
+        if emitted > 0 {
+            self.fruitless = 0;
+        } else if is_open {
+            self.fruitless += 1;
         }
+        assert!(
+            self.fruitless < FRUITLESS_MAX,
+            "{signal:?} was asked for {FRUITLESS_MAX} times although there was room and nothing \
+             was emitted"
+        );
+        passed
     }
 }
 
