@@ -47,6 +47,9 @@ conforms! {
     filter_conforms: |s| s.filter(|record: &Record| record.2 > 0);
     flat_map_conforms: |s| s.flat_map(|(at, key, _): Record| (0..key).map(move |i| (at, i)));
     filter_map_conforms: |s| s.filter_map(|(_, key, value): Record| (value > 0).then_some(key));
+    sample_conforms: |s| s.sample(0.4, 7);
+    rate_limit_conforms: |s| s.rate_limit(1_000);
+    slow_rate_limit_conforms: |s| s.rate_limit(1).map(|(at, _, _): Record| at);
     inspect_conforms: |s| s.inspect(|record: &Record| assert!(record.1 < 9));
     chain_of_all_conforms: |s| s
         .map(|(at, key, value): Record| (at, key, value + 1))

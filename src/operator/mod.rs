@@ -17,6 +17,11 @@ mod rebalance;
 mod reduce;
 mod route;
 mod sort;
+mod rate_limit;
+mod rebalance;
+mod reduce;
+mod route;
+mod sample;
 pub mod window;
 
 pub use aggregate::Running;
@@ -30,3 +35,6 @@ pub use map::Map;
 pub use process::{Process, ProcessContext, ProcessFunction, Processed, Timer};
 pub use reduce::Reducing;
 pub use sort::{SortByTime, SortedStream};
+pub use rate_limit::RateLimit;
+pub use reduce::Reducing;
+pub use sample::Sample;
