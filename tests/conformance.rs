@@ -33,6 +33,11 @@ fn key(record: &Record) -> u64 {
     record.1
 }
 
+/// Fails for a tenth of the records.
+async fn doubled(record: Record) -> std::result::Result<i64, String> {
+    if record.2 < -800 { Err(format!("{} is too low", record.2)) } else { Ok(record.2 * 2) }
+}
+
 macro_rules! conforms {
     ($($name:ident: $stage:expr;)*) => {
         $(#[test]
@@ -50,6 +55,12 @@ conforms! {
     sample_conforms: |s| s.sample(0.4, 7);
     rate_limit_conforms: |s| s.rate_limit(1_000);
     slow_rate_limit_conforms: |s| s.rate_limit(1).map(|(at, _, _): Record| at);
+    async_map_conforms: |s| s.async_map(doubled).concurrency(3).retry(2, Duration::from_millis(1));
+    unordered_async_map_conforms: |s| s
+        .async_map(doubled)
+        .unordered()
+        .concurrency(5)
+        .retry(3, Duration::from_micros(10));
     inspect_conforms: |s| s.inspect(|record: &Record| assert!(record.1 < 9));
     chain_of_all_conforms: |s| s
         .map(|(at, key, value): Record| (at, key, value + 1))

@@ -221,7 +221,8 @@ fn allowed_cpus(host: &Host) -> Vec<Cpu> {
     machine.allowed.iter().map(|id| machine.topology.cpu(*id)).collect()
 }
 
-/// The threads that an engine with this plan starts; blocking sources bring one each.
+/// The threads that an engine with this plan starts; blocking sources bring one each, and
+/// `async_map` one a job.
 fn threads(plan: &Plan) -> Vec<Thread> {
     let system = Thread {
         name: SYSTEM_THREAD.to_owned(),

@@ -27,6 +27,12 @@ pub fn take_culprit() -> Option<Culprit> {
     CULPRIT.with(|culprit| culprit.borrow_mut().take())
 }
 
+/// What a panic has to say.
+pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
 #[cold]
 #[inline(never)]
 fn accuse(operator: Option<&'static str>, key: Option<&dyn Debug>) {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::dataflow::Executor;
 use crate::error::Result;
 use crate::exchange::wake::Wake;
 use crate::record::Batch;
@@ -149,6 +150,8 @@ pub struct TaskContext {
     /// Wakes that partition; for sources that answered [`Polled::Pending`] and for sinks that left
     /// records in their batch.
     pub waker: Wake,
+    /// Runs futures, where the job has any.
+    pub executor: Option<Arc<dyn Executor>>,
     /// Counts the job's dead letters.
     pub dead_letters: Arc<AtomicU64>,
     /// Monotonic nanoseconds at the start of the job.
@@ -167,6 +170,7 @@ impl TaskContext {
             partition,
             partitions,
             waker,
+            executor: None,
             dead_letters: Arc::default(),
             now: 0,
             wall_time: Timestamp::MAX,

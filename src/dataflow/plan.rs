@@ -42,6 +42,8 @@ pub(crate) struct Draft {
     /// What connectors and partitioners refused.
     pub(crate) problems: Vec<Error>,
     pub(crate) inputs: Vec<InputHandle>,
+    /// Whether an operator needs an [`Executor`](crate::dataflow::Executor).
+    pub(crate) runs_futures: bool,
     /// Streams that do not end anywhere yet, by ticket.
     open: BTreeMap<usize, String>,
     tickets: usize,

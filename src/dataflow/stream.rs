@@ -197,6 +197,11 @@ impl<C: Chain> DataStream<C> {
         }
     }
 
+    /// Notes that the job needs an [`Executor`](crate::dataflow::Executor).
+    pub(crate) fn runs_futures(&self) {
+        self.draft.borrow_mut().runs_futures = true;
+    }
+
     /// Notes what is wrong with the stream, to be told when the pipeline is started.
     pub(crate) fn note_problem(&self, problem: Error) {
         self.draft.borrow_mut().problems.push(problem);

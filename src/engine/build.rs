@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use crate::config::wording::together;
 use crate::config::{BatchSize, Config, LaneMemory};
 use crate::dataflow::graph::{EdgeKind, Graph};
-use crate::dataflow::{BuildContext, Draft, InputHandle, Pipeline, Task, TaskContext};
+use crate::dataflow::{BuildContext, Draft, Executor, InputHandle, Pipeline, Task, TaskContext};
 use crate::error::Result;
 use crate::exchange::wake::Wake;
 use crate::exchange::{EdgeConfig, ROUND_BYTES};
@@ -24,14 +24,19 @@ pub(crate) struct Built {
     pub(crate) dead_letters: Arc<AtomicU64>,
 }
 
-/// Checks `pipeline` and builds its tasks for the partitions that `wakes` wake.
-pub(crate) fn build(
-    pipeline: Pipeline,
-    config: &Config,
-    wakes: &[Wake],
-    memory_limit_bytes: u64,
-    clock: &dyn Clock,
-) -> Result<Built> {
+/// What whoever runs a job gives it: the engine the real things, the simulation its own.
+pub(crate) struct World<'a> {
+    /// Wakes each partition.
+    pub(crate) wakes: &'a [Wake],
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) memory_limit_bytes: u64,
+    /// Makes what runs futures; asked only if the job has any.
+    pub(crate) executor: &'a dyn Fn() -> Result<Arc<dyn Executor>>,
+}
+
+/// Checks `pipeline` and builds its tasks for each of the partitions that `world` has.
+pub(crate) fn build(pipeline: Pipeline, config: &Config, world: &World<'_>) -> Result<Built> {
+    let World { wakes, clock, memory_limit_bytes, executor } = *world;
     let (name, draft) = pipeline.into_draft();
     let mut draft = draft.borrow_mut();
     if let Some(error) = together(draft.check()) {
@@ -41,6 +46,7 @@ pub(crate) fn build(
     lane_memory(&draft.graph, &edge, wakes.len()).check(memory_limit_bytes, config)?;
     let dead_letters = Arc::new(AtomicU64::new(0));
     let table = Arc::new(RoutingTable::even(wakes.len()));
+    let executor = if draft.runs_futures { Some(executor()?) } else { None };
     // One start for all partitions: what they pace themselves by has to agree.
     let (now, wall_time) = (clock.now(), clock.wall_time());
     let mut partitions = Vec::new();
@@ -49,6 +55,7 @@ pub(crate) fn build(
             partition,
             partitions: wakes.len(),
             waker: waker.clone(),
+            executor: executor.clone(),
             dead_letters: Arc::clone(&dead_letters),
             now,
             wall_time,

@@ -9,7 +9,7 @@ use crate::dataflow::InputHandle;
 use crate::engine::state::JobState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Registry, Report, RunFacts};
-use crate::runtime::{Control, SystemThread};
+use crate::runtime::{AsyncThread, Control, SystemThread};
 use crate::time::{Clock, MonotonicClock, Nanos};
 
 /// What does not change while a job runs.
@@ -25,6 +25,13 @@ pub(crate) struct Ends {
     pub(crate) dead_letters: Arc<AtomicU64>,
 }
 
+/// The threads of a job.
+pub(crate) struct Threads {
+    pub(crate) system: SystemThread,
+    /// Where its futures run, if it has any.
+    pub(crate) futures: Option<AsyncThread>,
+}
+
 /// A running job. Dropping it stops the job and waits for its threads.
 ///
 /// `join`, `drain` and `stop` block the calling thread until the job's threads are gone; each has a
@@ -32,7 +39,7 @@ pub(crate) struct Ends {
 #[must_use = "dropping a job stops it"]
 pub struct Job {
     state: Arc<JobState>,
-    system: SystemThread,
+    threads: Threads,
     registry: Arc<Registry>,
     ends: Ends,
     facts: Facts,
@@ -41,12 +48,12 @@ pub struct Job {
 impl Job {
     pub(crate) fn new(
         state: Arc<JobState>,
-        system: SystemThread,
+        threads: Threads,
         registry: Arc<Registry>,
         ends: Ends,
         facts: Facts,
     ) -> Self {
-        Job { state, system, registry, ends, facts }
+        Job { state, threads, registry, ends, facts }
     }
 
     /// The name of its pipeline.
@@ -202,7 +209,8 @@ impl Job {
     }
 
     fn close(&mut self) -> Result<Report> {
-        self.system.stop();
+        self.threads.system.stop();
+        drop(self.threads.futures.take());
         self.state.take_outcome()?;
         Ok(self.report())
     }

@@ -5,17 +5,18 @@ mod env;
 mod job;
 mod state;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use crate::config::{Config, Cores, Idle, Metrics};
 use crate::dataflow::Pipeline;
-use crate::engine::build::{Built, build};
+use crate::engine::build::{Built, World, build};
 use crate::engine::state::JobState;
 use crate::error::Result;
 use crate::exchange::wake::{Sleeper, Wake, wake_pair};
 use crate::metrics::{Detail, Registry, Report};
 use crate::runtime::placement::{Machine, PlacementRequest, Plan, plan};
-use crate::runtime::{Ladder, Partition, PartitionSeed, SystemThread, host};
+use crate::runtime::{AsyncThread, Ladder, Partition, PartitionSeed, SystemThread, host};
 use crate::time::{Clock, MonotonicClock};
 
 pub use job::Job;
@@ -100,7 +101,18 @@ impl Engine {
             (0..partitions).map(|_| wake_pair()).unzip();
         let limit = self.config.memory_limit_bytes().unwrap_or_else(host::memory_bytes);
         let started = MonotonicClock.now();
-        let built = build(pipeline, &self.config, &wakes, limit, &MonotonicClock)?;
+        let futures = OnceCell::new();
+        let executor = || {
+            let thread = AsyncThread::start()?;
+            Ok(futures.get_or_init(|| thread).executor())
+        };
+        let world = World {
+            wakes: &wakes,
+            clock: &MonotonicClock,
+            memory_limit_bytes: limit,
+            executor: &executor,
+        };
+        let built = build(pipeline, &self.config, &world)?;
         let detail = match self.config.metrics() {
             Metrics::On => Detail::Full,
             Metrics::Off => Detail::Counters,
@@ -134,7 +146,8 @@ impl Engine {
         self.tell_start(state.name());
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
         let facts = job::Facts { started, cores, warnings: self.plan.warnings.clone() };
-        Ok(Job::new(state, system, registry, job::Ends { inputs, dead_letters }, facts))
+        let threads = job::Threads { system, futures: futures.into_inner() };
+        Ok(Job::new(state, threads, registry, job::Ends { inputs, dead_letters }, facts))
     }
 
     #[cfg(feature = "tracing")]

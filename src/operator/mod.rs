@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod assign_timestamps;
+mod async_map;
 #[cfg(test)]
 mod chain_test;
 mod dedup;
@@ -27,6 +28,7 @@ pub mod window;
 pub use aggregate::Running;
 pub use assign_timestamps::RecordTime;
 pub use dedup::{Dedup, DedupOutput, Seen};
+pub use async_map::{AsyncMap, Failed, Failure};
 pub use filter::Filter;
 pub use filter_map::FilterMap;
 pub use flat_map::FlatMap;

@@ -10,11 +10,12 @@ use actix::clock::{Sleep, sleep};
 use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 
+use crate::dataflow::blame::said;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Sleeper;
 use crate::runtime::control::Control;
 use crate::runtime::idle::{Ladder, Rest};
-use crate::runtime::partition::{Partition, Progress, said};
+use crate::runtime::partition::{Partition, Progress};
 use crate::runtime::{host, idle};
 use crate::time::Nanos;
 

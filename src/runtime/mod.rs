@@ -1,6 +1,7 @@
 //! Partitions on threads: turns, sleeping, pinning, control.
 
 mod actor;
+mod async_thread;
 pub mod control;
 pub mod host;
 mod idle;
@@ -9,6 +10,7 @@ pub mod placement;
 mod system;
 
 pub use actor::OnExit;
+pub use async_thread::AsyncThread;
 pub use control::{Control, PartitionHandle};
 pub use idle::{Ladder, Rest};
 pub use partition::{Partition, Progress};

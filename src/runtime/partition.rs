@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::dataflow::blame::take_culprit;
+use crate::dataflow::blame::{said, take_culprit};
 use crate::dataflow::{Step, StepContext, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Activity, PartitionMetrics};
@@ -184,10 +184,4 @@ fn panicked(task: &str, panic: &(dyn std::any::Any + Send)) -> Error {
         None => format!("task `{task}` panicked"),
     };
     Error::new(ErrorKind::JobFailed, format!("{place}: {}", said(panic)))
-}
-
-/// What a panic has to say.
-pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

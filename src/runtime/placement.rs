@@ -96,6 +96,9 @@ pub fn thread_name(index: usize) -> String {
 /// The name of the unpinned thread that starts the partitions and serves their system.
 pub const SYSTEM_THREAD: &str = "mill-system";
 
+/// The thread of a job that runs futures, if it has any; its name as `top -H` shows it.
+pub const ASYNC_THREAD: &str = "mill-async";
+
 impl Topology {
     /// What is known about the CPU `id`.
     pub fn cpu(&self, id: usize) -> Cpu {
@@ -603,7 +606,9 @@ mod tests {
 
     #[test]
     fn thread_names_fit_the_kernel() {
-        assert!(thread_name(1_023).len() <= 15 && SYSTEM_THREAD.len() <= 15);
+        for name in [&*thread_name(1_023), SYSTEM_THREAD, ASYNC_THREAD] {
+            assert!(name.len() <= 15);
+        }
     }
 
     #[test]

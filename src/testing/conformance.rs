@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::dataflow::blame::said;
 use crate::dataflow::{Chain, DataStream, Identity, KeyedStream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Key;
@@ -270,14 +271,6 @@ fn excerpt<T: PartialEq + Debug>(records: &[T], other: &[T]) -> String {
     let same = records.iter().zip(other).take_while(|(a, b)| a == b).count();
     let shown = &records[same.min(records.len())..records.len().min(same + 4)];
     format!("{} records ({same} alike, then {shown:?}…)", records.len())
-}
-
-fn said(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 fn failure(seed: u64, what: &str) -> Error {

@@ -1,11 +1,14 @@
 //! One operator without threads: feed it records and signals, look at what it emits.
 
+use std::sync::Arc;
+
 use crate::dataflow::{
     Chain, DataStream, Emit, Identity, KeyedOperator, KeyedStream, Meta, Operator, Passed,
     Pipeline, Signal, TaskContext,
 };
 use crate::exchange::wake::wake_pair;
 use crate::record::{Batch, Key};
+use crate::testing::executor::Futures;
 use crate::time::Nanos;
 
 /// How much room an operator under test finds downstream.
@@ -38,6 +41,7 @@ pub struct Harness<C: Chain> {
     chain: C,
     batch: Batch<C::In, C::Partial>,
     slot: Slot<C::Out>,
+    futures: Futures,
     /// How far processing time has come.
     now: Nanos,
     fruitless: u32,
@@ -81,9 +85,11 @@ impl<C: Chain> Harness<C> {
     fn over(stream: DataStream<C>, cuts: usize) -> Harness<C> {
         let (mut chain, tasks) = stream.into_chain();
         assert_eq!(tasks, cuts, "a harness runs one chain; simulate a job that has several");
-        chain.open(&TaskContext::new(0, 1, wake_pair().1));
+        let futures = Futures::default();
+        let context = TaskContext::new(0, 1, wake_pair().1);
+        chain.open(&TaskContext { executor: Some(Arc::new(futures.clone())), ..context });
         let slot = Slot::new(Room::Unbounded);
-        Harness { chain, batch: Batch::new(), slot, now: 0, fruitless: 0 }
+        Harness { chain, batch: Batch::new(), slot, futures, now: 0, fruitless: 0 }
     }
 
     /// Gives the operator less room downstream.
@@ -136,11 +142,17 @@ impl<C: Chain> Harness<C> {
         self.signal(Signal::End);
     }
 
-    /// Tells the operator what time it is for as long as it asks for it.
+    /// Polls futures, and tells the operator what time it is, for as long as there is need.
     fn settle(&mut self) {
         self.fruitless = 0;
-        while self.chain.wake_at().is_some_and(|at| at <= self.now) {
-            self.tell(Signal::Clock(self.now));
+        loop {
+            if self.futures.ready() > 0 {
+                self.futures.poll(0);
+            } else if self.chain.wake_at().is_some_and(|at| at <= self.now) {
+                self.tell(Signal::Clock(self.now));
+            } else {
+                return;
+            }
         }
     }
 

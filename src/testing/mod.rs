@@ -2,6 +2,7 @@
 //! any operator can be run through, a whole job on one thread from a seed.
 
 pub mod conformance;
+mod executor;
 pub mod harness;
 mod random;
 pub mod simulation;

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::{BatchSize, Config, PreAggregate};
-use crate::dataflow::{Pipeline, Step};
-use crate::engine::build::{Built, build};
+use crate::dataflow::{Executor, Pipeline, Step};
+use crate::engine::build::{Built, World, build};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::{Sleeper, Wake, wake_pair};
 use crate::metrics::{Detail, Registry, Report, RunFacts};
 use crate::runtime::Partition;
 use crate::testing::Random;
+use crate::testing::executor::Futures;
 use crate::time::{Clock, ManualClock, Nanos};
 
 /// Runs `pipeline` to its end on the calling thread, in an order that `seed` picks; partitions
@@ -193,6 +194,7 @@ struct Bed {
 struct Simulatable {
     partitions: Vec<Partition>,
     beds: Vec<Bed>,
+    futures: Futures,
     registry: Registry,
     dead_letters: Arc<AtomicU64>,
     task_names: Vec<String>,
@@ -205,8 +207,10 @@ fn job_of(
     clock: &ManualClock,
 ) -> Result<Simulatable> {
     let (sleepers, wakes): (Vec<Sleeper>, Vec<Wake>) = (0..partitions).map(|_| wake_pair()).unzip();
-    let Built { partitions, shape, dead_letters, .. } =
-        build(pipeline, config, &wakes, u64::MAX, clock)?;
+    let futures = Futures::default();
+    let executor = || Ok(Arc::new(futures.clone()) as Arc<dyn Executor>);
+    let world = World { wakes: &wakes, clock, memory_limit_bytes: u64::MAX, executor: &executor };
+    let Built { partitions, shape, dead_letters, .. } = build(pipeline, config, &world)?;
     let task_names = shape.tasks.iter().map(|task| task.name.clone()).collect();
     let registry = Registry::new(shape, partitions.len(), Detail::Full);
     let partitions = partitions
@@ -217,7 +221,7 @@ fn job_of(
         })
         .collect();
     let beds = sleepers.into_iter().map(|sleeper| Bed { sleeper, rest: Rest::None }).collect();
-    Ok(Simulatable { partitions, beds, registry, dead_letters, task_names })
+    Ok(Simulatable { partitions, beds, futures, registry, dead_letters, task_names })
 }
 
 /// The choices of a run.
@@ -272,7 +276,8 @@ impl Simulated {
         Ok(self.finish())
     }
 
-    /// Lets one partition run one turn or one task, or moves the clock on if all of them sleep.
+    /// Lets one partition run one turn or one task, or polls a future, or moves the clock on if
+    /// nobody has anything to do.
     fn step(&mut self) -> Result<()> {
         let steps = self.runs.steps;
         if steps == self.runs.asked.steps_max {
@@ -283,9 +288,17 @@ impl Simulated {
         }
         self.runs.steps += 1;
         self.clock.advance(self.runs.random.below(self.runs.step_ns_max + 1));
-        match self.pick() {
-            Some(index) => self.run_one(index),
-            None => self.pass_time(),
+        let picked = self.pick();
+        let futures = self.job.futures.ready();
+        match picked {
+            // Drawn only where there are futures: others see the same run as ever.
+            Some(index) if futures == 0 || self.runs.random.one_in(2) => self.run_one(index),
+            None if futures == 0 => self.pass_time(),
+            _ => {
+                self.job.futures.poll(self.runs.random.index(futures));
+                self.runs.idle_rounds = 0;
+                Ok(())
+            }
         }
     }
 
