@@ -103,9 +103,9 @@ impl EmitAt {
 /// ```
 #[must_use = "a stream that leads to no sink is an error"]
 pub struct KeyedStream<C: Chain, F, Q = Hashed> {
-    stream: DataStream<C>,
-    key_of: F,
-    partitioner: Q,
+    pub(super) stream: DataStream<C>,
+    pub(super) key_of: F,
+    pub(super) partitioner: Q,
     emit_at: EmitAt,
     pre_aggregate: Option<PreAggregate>,
 }
@@ -220,7 +220,8 @@ impl<C: Chain, F, Q> KeyedStream<C, F, Q> {
         }
         Err(Error::new(
             ErrorKind::InvalidConfig,
-            "emit_at is for running aggregates; windows emit as their trigger says",
+            "emit_at is for running aggregates; windows emit as their trigger says, and what reads \
+             two streams as it does itself",
         ))
     }
 
@@ -250,20 +251,34 @@ where
     pub(crate) fn exchange<Op, M>(
         self,
         operator: Op,
-        mut combine: impl FnMut(&BuildContext<'_>, Option<PreAggregate>) -> M + 'static,
+        combine: impl FnMut(&BuildContext<'_>, Option<PreAggregate>) -> M + 'static,
     ) -> KeyedOutput<C, K, F, Q, Op>
     where
         Op: KeyedOperator<K, C::Out>,
         M: Combine<Row<C>, K, Partial = Partial<K, Op::Partial>> + 'static,
     {
+        let draft = self.stream.draft();
+        let checks = [self.partitioner.check(), self.emit_at.check(), operator.check()];
+        self.refuse(checks.into_iter().filter_map(Result::err));
+        let emits_at_end = operator.waits_for_end();
+        let keyed = Keyed::new(operator, self.key_of.clone(), self.partitioner.clone());
+        let (wires, edges) = self.close_by_key(combine);
+        let node = TaskNode { inputs: edges, emits_at_end, ..TaskNode::default() };
+        DataStream::begin(draft, node, gate_head(vec![wires]), keyed)
+    }
+
+    /// Closes the task with the way of its records to the owners of their keys; returns the lanes
+    /// and the index of the edge.
+    pub(super) fn close_by_key<M>(
+        self,
+        mut combine: impl FnMut(&BuildContext<'_>, Option<PreAggregate>) -> M + 'static,
+    ) -> (Wires<Row<C>, M::Partial>, Vec<usize>)
+    where
+        M: Combine<Row<C>, K> + 'static,
+    {
         let KeyedStream { stream, key_of, partitioner, emit_at, pre_aggregate } = self;
-        let draft = stream.draft();
-        let checks = [partitioner.check(), emit_at.check(), operator.check()];
-        draft.borrow_mut().problems.extend(checks.into_iter().filter_map(Result::err));
-        let wires: Wires<Row<C>, Partial<K, Op::Partial>> = Wires::new(EdgeKind::Exchange);
+        let wires = Wires::new(EdgeKind::Exchange);
         let senders = wires.clone();
-        let waits_for_end = operator.waits_for_end();
-        let keyed = Keyed::new(operator, key_of.clone(), partitioner.clone());
         let edges = stream.close("", &[EdgeKind::Exchange], move |context| {
             let outbox = Outbox::new(senders.senders(context), context.edge);
             let (key_of, partitioner) = (key_of.clone(), partitioner.clone());
@@ -273,7 +288,6 @@ where
             let route = ByKey::new(key_of, partitioner, table, combine, emit_at.interval());
             Ok(OutboxEnd::<C::Out, C::Time, _>::new(outbox, route, 1))
         });
-        let node = TaskNode { inputs: edges, emits_at_end: waits_for_end, ..TaskNode::default() };
-        DataStream::begin(draft, node, gate_head(vec![wires]), keyed)
+        (wires, edges)
     }
 }

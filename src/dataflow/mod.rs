@@ -3,6 +3,7 @@
 pub mod blame;
 mod by_key;
 pub(crate) mod chain;
+mod connected;
 mod connector;
 mod end;
 mod event_time;
@@ -18,9 +19,11 @@ mod route;
 mod sink_end;
 mod stream;
 mod task;
+mod two_inputs;
 mod wakes;
 
 pub use chain::{Chain, Identity, Then};
+pub use connected::{ConnectedRow, ConnectedStreams};
 pub use connector::{Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext};
 pub use end::End;
 pub use event_time::{Stamped, TimeDomain, Timed, Untimed};

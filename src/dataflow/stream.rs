@@ -30,7 +30,7 @@ pub struct Pipeline {
 }
 
 /// Makes a partition's input of a task.
-type Head<T, P> = Box<dyn FnMut(&BuildContext<'_>) -> Result<Box<dyn Input<T, P>>>>;
+pub(super) type Head<T, P> = Box<dyn FnMut(&BuildContext<'_>) -> Result<Box<dyn Input<T, P>>>>;
 
 /// A stream whose task is still open: more operators can be fused to its chain.
 ///
@@ -250,15 +250,7 @@ impl<C: Chain> DataStream<C> {
         D: Chain<Out = C::Out, Time = C::Time>,
     {
         let draft = Rc::clone(&self.draft);
-        let is_foreign = !Rc::ptr_eq(&draft, &other.draft);
-        if is_foreign {
-            for draft in [&draft, &other.draft] {
-                draft.borrow_mut().problems.push(Error::new(
-                    ErrorKind::InvalidConfig,
-                    "union of streams of two pipelines; both must come from one",
-                ));
-            }
-        }
+        let is_foreign = self.refuse_foreign(&other, "union");
         let (first, second) = (Wires::new(EdgeKind::Local), Wires::new(EdgeKind::Local));
         let mut edges = self.close_routed(vec![first.clone()], || Forward);
         let others = other.close_routed(vec![second.clone()], || Forward);
@@ -312,8 +304,22 @@ impl<C: Chain> DataStream<C> {
         Self::follow(draft, edges, vec![wires])
     }
 
+    /// Whether `other` is of another pipeline, which is noted as a mistake of `what`.
+    pub(super) fn refuse_foreign<D: Chain>(&self, other: &DataStream<D>, what: &str) -> bool {
+        let is_foreign = !Rc::ptr_eq(&self.draft, &other.draft);
+        if is_foreign {
+            for draft in [&self.draft, &other.draft] {
+                draft.borrow_mut().problems.push(Error::new(
+                    ErrorKind::InvalidConfig,
+                    format!("{what} of streams of two pipelines; both must come from one"),
+                ));
+            }
+        }
+        is_foreign
+    }
+
     /// Closes the task with an outbox over all lanes of `wires`, one edge each.
-    fn close_routed<R: Route<Row<C>, Item = Row<C>, Partial = Never> + 'static>(
+    pub(super) fn close_routed<R: Route<Row<C>, Item = Row<C>, Partial = Never> + 'static>(
         self,
         wires: Vec<Wires<Row<C>, Never>>,
         mut route: impl FnMut() -> R + 'static,

@@ -12,6 +12,7 @@ mod flat_map;
 #[cfg(test)]
 mod graph_test;
 mod inspect;
+pub mod join;
 mod map;
 mod process;
 mod rebalance;
