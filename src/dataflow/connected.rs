@@ -6,10 +6,8 @@ use crate::dataflow::keyed_stream::KeyedStream;
 use crate::dataflow::plan::Wires;
 use crate::dataflow::route::{Copies, Forward};
 use crate::dataflow::two_inputs::{TimeOf, two_gates_head};
-use crate::dataflow::{
-    BoxedStream, Chain, DataStream, Identity, Keyed, KeyedOperator, TimeDomain,
-};
-use crate::error::Result;
+use crate::dataflow::{BoxedStream, Chain, DataStream, Identity, Keyed, KeyedOperator, TimeDomain};
+use crate::error::{Error, Result};
 use crate::exchange::combine::NoCombine;
 use crate::record::{Either, Key, Never};
 use crate::routing::KeyedPartitioner;
@@ -27,6 +25,20 @@ pub struct ConnectedStreams<C: Chain, F, D: Chain, G, Q> {
 /// What records of the connected streams `C` and `D` enter their task as.
 pub type ConnectedRow<C, D> =
     <<C as Chain>::Time as TimeDomain>::Row<Either<<C as Chain>::Out, <D as Chain>::Out>>;
+
+/// A chain that begins where the streams `C` and `D` meet, and emits `T`.
+pub trait ConnectedChain<C: Chain, D: Chain, T>:
+    Chain<In = ConnectedRow<C, D>, Out = T, Time = C::Time>
+{
+}
+
+impl<C, D, T, J> ConnectedChain<C, D, T> for J
+where
+    C: Chain,
+    D: Chain,
+    J: Chain<In = ConnectedRow<C, D>, Out = T, Time = C::Time>,
+{
+}
 
 impl<C: Chain, F, Q> KeyedStream<C, F, Q> {
     /// Brings the records of two streams together by key. Both must be of one pipeline, and both
@@ -103,6 +115,13 @@ impl<C: Chain, F, Q> KeyedStream<C, F, Q> {
     }
 }
 
+impl<C: Chain, F, D: Chain, G, Q> ConnectedStreams<C, F, D, G, Q> {
+    /// Notes what is wrong with what follows, so that the job does not start.
+    pub(crate) fn refuse(&self, problems: impl Iterator<Item = Error>) {
+        self.left.refuse(problems);
+    }
+}
+
 impl<K, C, F, D, G, Q> ConnectedStreams<C, F, D, G, Q>
 where
     K: Key,
@@ -114,10 +133,7 @@ where
 {
     /// Applies a keyed operator to the records of both streams, as they come: there is no order
     /// between the two.
-    pub fn apply_keyed<Op>(
-        self,
-        operator: Op,
-    ) -> DataStream<impl Chain<In = ConnectedRow<C, D>, Out = Op::Out, Time = C::Time>>
+    pub fn apply_keyed<Op>(self, operator: Op) -> DataStream<impl ConnectedChain<C, D, Op::Out>>
     where
         Op: KeyedOperator<K, Either<C::Out, D::Out>>,
     {

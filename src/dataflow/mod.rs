@@ -23,7 +23,7 @@ mod two_inputs;
 mod wakes;
 
 pub use chain::{Chain, Identity, Then};
-pub use connected::{ConnectedRow, ConnectedStreams};
+pub use connected::{ConnectedChain, ConnectedRow, ConnectedStreams};
 pub use connector::{Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext};
 pub use end::End;
 pub use event_time::{Stamped, TimeDomain, Timed, Untimed};

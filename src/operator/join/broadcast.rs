@@ -9,7 +9,8 @@ impl<C: Chain> DataStream<C> {
     ///
     /// A record meets the table as it stands on its partition when the record comes: between
     /// records and rows there is no order, and rows of the past may come after it. Where that
-    /// matters, key both and join them. The event time of rows, if they have one, does not count.
+    /// matters, key both and [`join_table`](crate::dataflow::KeyedStream::join_table). The event
+    /// time of rows, if they have one, does not count.
     ///
     /// * `update` - brings the table up to date with a row; the table begins as its default.
     /// * `function` - what becomes of a record beside the table.

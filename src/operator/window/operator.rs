@@ -24,7 +24,7 @@ pub struct Windowing<L, W, O> {
 }
 
 impl<L, W, O> Windowing<L, W, O> {
-    pub(super) fn new(logic: L, waits_for_end: bool) -> Self {
+    pub(crate) fn new(logic: L, waits_for_end: bool) -> Self {
         let tally = Tally::default();
         Windowing { logic, waits_for_end, tally, paused_at: None, kinds: PhantomData }
     }
