@@ -28,6 +28,8 @@ pub mod runtime;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod engine;
+#[cfg(feature = "nexmark")]
+pub mod nexmark;
 pub mod prelude;
 pub mod testing;
 

@@ -1,4 +1,5 @@
-//! NEXMark: the oracle of every query, tested by hand, and its files for another engine to check.
+//! NEXMark: the oracle of every query, tested by hand, and its files for another engine to check;
+//! and the queries as pipelines beside it.
 
 // The tests write files; in them an `unwrap` is a failure like any other.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
@@ -7,6 +8,8 @@
 mod by_hand;
 #[path = "nexmark/oracle.rs"]
 mod oracle;
+#[path = "nexmark/pipelines.rs"]
+mod pipelines;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

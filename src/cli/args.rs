@@ -60,6 +60,10 @@ pub enum Workload {
     Exchange,
     /// Count and sum per key.
     KeyedCount,
+    /// Sum per key and window.
+    WindowSum,
+    /// The NEXMark query of this number.
+    Nexmark(u8),
     /// Open loop, from intended send to emitted result.
     Latency,
     /// A job without input.
@@ -74,9 +78,32 @@ impl Choice for Workload {
         ("lane", Workload::Lane),
         ("exchange", Workload::Exchange),
         ("keyed-count", Workload::KeyedCount),
+        ("window-sum", Workload::WindowSum),
         ("latency", Workload::Latency),
         ("idle", Workload::Idle),
         ("startup", Workload::Startup),
+        ("nexmark-q0", Workload::Nexmark(0)),
+        ("nexmark-q1", Workload::Nexmark(1)),
+        ("nexmark-q2", Workload::Nexmark(2)),
+        ("nexmark-q3", Workload::Nexmark(3)),
+        ("nexmark-q4", Workload::Nexmark(4)),
+        ("nexmark-q5", Workload::Nexmark(5)),
+        ("nexmark-q6", Workload::Nexmark(6)),
+        ("nexmark-q7", Workload::Nexmark(7)),
+        ("nexmark-q8", Workload::Nexmark(8)),
+        ("nexmark-q9", Workload::Nexmark(9)),
+        ("nexmark-q11", Workload::Nexmark(11)),
+        ("nexmark-q12", Workload::Nexmark(12)),
+        ("nexmark-q13", Workload::Nexmark(13)),
+        ("nexmark-q14", Workload::Nexmark(14)),
+        ("nexmark-q15", Workload::Nexmark(15)),
+        ("nexmark-q16", Workload::Nexmark(16)),
+        ("nexmark-q17", Workload::Nexmark(17)),
+        ("nexmark-q18", Workload::Nexmark(18)),
+        ("nexmark-q19", Workload::Nexmark(19)),
+        ("nexmark-q20", Workload::Nexmark(20)),
+        ("nexmark-q21", Workload::Nexmark(21)),
+        ("nexmark-q22", Workload::Nexmark(22)),
     ];
 }
 
@@ -88,10 +115,40 @@ impl Workload {
             Workload::Lane => "batches between two cores",
             Workload::Exchange => "records to the partition of their key, without state",
             Workload::KeyedCount => "count and sum per key",
+            Workload::WindowSum => "sum per key and window of event time",
+            Workload::Nexmark(query) => about_query(query),
             Workload::Latency => "time from intended send to emitted result at a fixed rate",
             Workload::Idle => "processor time of a job without input",
             Workload::Startup => "time from start to the first result",
         }
+    }
+}
+
+/// What the NEXMark query of this number gives.
+fn about_query(query: u8) -> &'static str {
+    match query {
+        0 => "NEXMark: every bid",
+        1 => "NEXMark: every bid, in euros",
+        2 => "NEXMark: bids for some auctions",
+        3 => "NEXMark: auctions of sellers of some states",
+        4 => "NEXMark: mean closing prices of categories",
+        5 => "NEXMark: auctions with the most bids",
+        6 => "NEXMark: mean closing prices of sellers",
+        7 => "NEXMark: highest bids",
+        8 => "NEXMark: persons who sell at once",
+        9 => "NEXMark: winning bids",
+        11 => "NEXMark: sessions of bidders",
+        12 => "NEXMark: bids of bidders in processing time",
+        13 => "NEXMark: bids with what a table says",
+        14 => "NEXMark: bids of middling prices, with calculations",
+        15 => "NEXMark: statistics of days",
+        16 => "NEXMark: statistics of channels",
+        17 => "NEXMark: statistics of auctions",
+        18 => "NEXMark: the last bid of each bidder for each auction",
+        19 => "NEXMark: the ten best bids for each auction",
+        20 => "NEXMark: bids with their auctions",
+        21 => "NEXMark: bids with the number of their channel",
+        _ => "NEXMark: bids with the directories of their URL",
     }
 }
 
@@ -277,7 +334,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::cli::options::{Baseline, Emit, Format, Skew, Verbosity};
+    use crate::cli::options::{Baseline, Emit, Format, Skew, Verbosity, Windows};
     use crate::config::{Cores, Idle};
 
     fn read(line: &str) -> Result<Command> {
@@ -312,7 +369,7 @@ mod tests {
             read(
                 "bench --partitions 2 keyed-count --idle=spin --cores 1,0 --records 1000 \
                  --rate 5 --seed 0 --warmup 1s --repeat 3 --keys 10 --skew zipf:1.2 \
-                 --emit every:10ms --duration 2s --baseline off --dump in.csv --output out.jsonl \
+                 --emit every:10ms --window session:5s --event-rate 7 --duration 2s --baseline off --dump in.csv --output out.jsonl \
                  --format json -q --color always",
             )
             .expect("valid"),
@@ -331,6 +388,8 @@ mod tests {
             keys: 10,
             skew: Skew::Zipf(1.2),
             emit: Emit::Every(Duration::from_millis(10)),
+            windows: Windows::Session(Duration::from_secs(5)),
+            event_rate: Some(7),
             baseline: Baseline::Off,
             dump: Some("in.csv".into()),
             output: Some("out.jsonl".into()),
@@ -381,9 +440,11 @@ mod tests {
             "unknown workload at millstream bench: keyedcount; did you mean keyed-count"
         );
         assert_eq!(
-            refusal("bench window-sum"),
-            "unknown workload at millstream bench: window-sum; allowed chain, lane, exchange, \
-             keyed-count, latency, idle, startup"
+            refusal("bench hot-key-shift").split(", nexmark").next(),
+            Some(
+                "unknown workload at millstream bench: hot-key-shift; allowed chain, lane, \
+                 exchange, keyed-count, window-sum, latency, idle, startup"
+            )
         );
         assert_eq!(refusal("benhc"), "unknown command at millstream: benhc; did you mean bench");
         assert_eq!(

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         verbosity: args.show.verbosity,
     };
     let outcome = workload::run(args.workload, &bench)?;
-    let summary = Summary::new(args.workload.name(), &bench, outcome);
+    let summary = Summary::new(args.workload, &bench, outcome);
     summary.doubts().iter().for_each(|doubt| output::warn(doubt));
     match args.show.format {
         Format::Json => output::print(&summary.json()),
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 fn check(args: &BenchArgs) -> Result<()> {
     check_keys(args)?;
     let (input, results) = match args.workload {
-        Workload::KeyedCount => (true, true),
+        Workload::KeyedCount | Workload::WindowSum | Workload::Nexmark(_) => (true, true),
         Workload::Chain | Workload::Lane | Workload::Exchange | Workload::Latency => (true, false),
         Workload::Idle | Workload::Startup => (false, false),
     };

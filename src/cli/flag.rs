@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::options::{Emit, Options, Skew, Verbosity};
+use crate::cli::options::{Emit, Options, Skew, Verbosity, Windows};
 use crate::config::parse::{self, Refusal};
 
 const COUNT: RangeInclusive<u64> = 1..=1_000_000_000_000_000;
@@ -14,6 +14,7 @@ const REPEAT: RangeInclusive<u64> = 1..=1_000;
 const RUN: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(604_800);
 const WARMUP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
 const EMIT_EVERY: RangeInclusive<Duration> = Duration::from_micros(1)..=Duration::from_secs(3_600);
+const WINDOW: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
 const ZIPF_EXPONENT_MAX: f64 = 10.0;
 
 /// The commands that take a flag.
@@ -42,7 +43,7 @@ pub(crate) struct Flag {
 /// Flags that cannot stand together.
 pub(crate) const CONFLICTS: [(&str, &str); 1] = [("quiet", "verbose")];
 
-pub(crate) static FLAGS: [Flag; 18] = [
+pub(crate) static FLAGS: [Flag; 20] = [
     Flag {
         name: "list",
         short: None,
@@ -164,6 +165,30 @@ pub(crate) static FLAGS: [Flag; 18] = [
         },
     },
     Flag {
+        name: "window",
+        short: None,
+        value: Some(("WINDOW", "tumbling:D, sliding:D,D (size, slide) or session:D (1ms..=24h)")),
+        default: "tumbling:1s",
+        help: "windows that records are cut into",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.windows = windows(text(value)?)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "event-rate",
+        short: None,
+        value: Some(("N", "1..=1000000000000000 records per second of event time")),
+        default: "by workload",
+        help: "how fast event time goes: 1000000, with nexmark 10000",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.event_rate = Some(parse::count(text(value)?, COUNT)?);
+            Ok(())
+        },
+    },
+    Flag {
         name: "baseline",
         short: None,
         value: Some(("WHETHER", "on|off")),
@@ -180,7 +205,7 @@ pub(crate) static FLAGS: [Flag; 18] = [
         short: None,
         value: Some(("FILE", "a path")),
         default: "none",
-        help: "write the input to FILE as CSV",
+        help: "write the input to FILE as CSV, with nexmark as JSON lines",
         scope: Scope::Bench,
         set: |options, value| {
             options.run.dump = Some(path(value)?);
@@ -292,6 +317,19 @@ fn emit(text: &str) -> Result<Emit, Refusal> {
     }
 }
 
+fn windows(text: &str) -> Result<Windows, Refusal> {
+    let length = |text| parse::duration(text, WINDOW);
+    match text.split_once(':') {
+        Some(("tumbling", size)) => length(size).map(Windows::Tumbling),
+        Some(("session", gap)) => length(gap).map(Windows::Session),
+        Some(("sliding", both)) => {
+            let (size, slide) = both.split_once(',').unwrap_or((both, ""));
+            Ok(Windows::Sliding { size: length(size)?, slide: length(slide)? })
+        }
+        _ => Err(Refusal::new("unknown value", "tumbling:D, sliding:D,D or session:D")),
+    }
+}
+
 /// Reads digits with at most one point between them, 0..=`most`; no sign, exponent or NaN.
 fn decimal(text: &str, most: f64) -> Result<f64, &'static str> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -328,7 +366,9 @@ mod tests {
 
     #[test]
     fn bounds_that_help_shows_are_those_that_hold() {
-        for name in ["records", "rate", "seed", "repeat", "keys", "duration", "warmup"] {
+        for name in
+            ["records", "rate", "event-rate", "seed", "repeat", "keys", "duration", "warmup"]
+        {
             let flag = FLAGS.iter().find(|flag| flag.name == name).expect(name);
             let (_, allowed) = flag.value.expect("takes a value");
             let bounds = allowed.split([' ', ',']).next().expect("a range");
@@ -344,17 +384,25 @@ mod tests {
     }
 
     #[test]
-    fn skew_and_emit_are_read_back_as_written() {
+    fn skew_emit_and_window_are_read_back_as_written() {
         for skewed in [Skew::Uniform, Skew::Zipf(1.2), Skew::Hot(0.25)] {
             assert_eq!(skew(&skewed.to_string()), Ok(skewed));
         }
         for emitted in [Emit::End, Emit::Each, Emit::Every(Duration::from_millis(10))] {
             assert_eq!(emit(&emitted.to_string()), Ok(emitted));
         }
+        let [second, minute] = [1, 60].map(Duration::from_secs);
+        for window in [
+            Windows::Tumbling(second),
+            Windows::Sliding { size: minute, slide: second },
+            Windows::Session(minute),
+        ] {
+            assert_eq!(windows(&window.to_string()), Ok(window));
+        }
     }
 
     #[test]
-    fn wrong_skew_and_emit_are_refused() {
+    fn wrong_skew_emit_and_window_are_refused() {
         for (text, what) in [
             ("zipf", "not a decimal number"),
             ("zipf:nan", "not a decimal number"),
@@ -376,6 +424,15 @@ mod tests {
             ("never", "unknown value"),
         ] {
             assert_eq!(emit(text).expect_err(text).what, what, "{text}");
+        }
+        for (text, what) in [
+            ("tumbling", "unknown value"),
+            ("tumbling:0", "out of range"),
+            ("sliding:60s", "empty value"),
+            ("sliding:60s,1", "number without a unit"),
+            ("hopping:1s", "unknown value"),
+        ] {
+            assert_eq!(windows(text).expect_err(text).what, what, "{text}");
         }
     }
 }

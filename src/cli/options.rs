@@ -40,6 +40,10 @@ pub struct RunOptions {
     pub skew: Skew,
     /// When running aggregates emit.
     pub emit: Emit,
+    /// The windows of `window-sum`.
+    pub windows: Windows,
+    /// Records per second of event time; `None` leaves it to the workload.
+    pub event_rate: Option<u64>,
     /// Whether what a workload is compared with is measured beside it.
     pub baseline: Baseline,
     /// Where to write the input.
@@ -60,6 +64,8 @@ impl Default for RunOptions {
             keys: 100_000,
             skew: Skew::Uniform,
             emit: Emit::End,
+            windows: Windows::Tumbling(Duration::from_secs(1)),
+            event_rate: None,
             baseline: Baseline::On,
             dump: None,
             output: None,
@@ -134,6 +140,22 @@ pub enum Emit {
     Every(Duration),
 }
 
+/// Which windows records are cut into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Windows {
+    /// Of this length, without gap or overlap.
+    Tumbling(Duration),
+    /// Of length `size`, one every `slide`.
+    Sliding {
+        /// Length.
+        size: Duration,
+        /// From the start of one to the start of the next.
+        slide: Duration,
+    },
+    /// Until there is no record for so long.
+    Session(Duration),
+}
+
 /// Whether what a workload is compared with is measured beside it: the plain loop of `chain`, the
 /// copy of `exchange`, the hiccups of `latency`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,6 +185,20 @@ impl fmt::Display for Emit {
             Emit::End => f.write_str("end"),
             Emit::Each => f.write_str("each"),
             Emit::Every(interval) => write!(f, "every:{}", parse::duration_text(*interval)),
+        }
+    }
+}
+
+/// Writes the value as its flag takes it.
+impl fmt::Display for Windows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = parse::duration_text;
+        match *self {
+            Windows::Tumbling(size) => write!(f, "tumbling:{}", text(size)),
+            Windows::Sliding { size, slide } => {
+                write!(f, "sliding:{},{}", text(size), text(slide))
+            }
+            Windows::Session(gap) => write!(f, "session:{}", text(gap)),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::cli::workload::{Bench, Limits, Outcome, Run, median, median_index};
+use crate::cli::args::Workload;
+use crate::cli::workload::{self, Bench, Limits, Outcome, Run, median, median_index};
 use crate::config::parse::{Choice, bytes_text, duration_text};
 use crate::config::{Config, Form};
 use crate::metrics::report_text::{duration, grouped, rate};
@@ -82,7 +83,7 @@ impl Summary {
     ///
     /// # Panics
     /// If it has no run.
-    pub(crate) fn new(workload: &'static str, bench: &Bench<'_>, mut outcome: Outcome) -> Summary {
+    pub(crate) fn new(workload: Workload, bench: &Bench<'_>, mut outcome: Outcome) -> Summary {
         let Host { model, kernel, machine, .. } = host::host();
         let rates: Vec<f64> = outcome.runs.iter().map(Run::records_per_second).collect();
         let run = outcome.runs.swap_remove(median_index(&rates));
@@ -92,8 +93,8 @@ impl Summary {
         let plan = bench.engine.plan();
         let report = run.report.clone();
         Summary {
-            workload,
-            parameters: parameters(bench),
+            workload: workload.name(),
+            parameters: parameters(workload, bench),
             host: HostSummary {
                 model,
                 kernel,
@@ -203,7 +204,7 @@ fn doubts(run: &Run, offered: Option<u64>) -> Vec<String> {
 }
 
 /// Every flag that has a say in a run, resolved; `null` where it does not apply.
-fn parameters(bench: &Bench<'_>) -> Map<String, Value> {
+fn parameters(workload: Workload, bench: &Bench<'_>) -> Map<String, Value> {
     let Limits { records, duration, rate, warmup } = bench.limits;
     let options = bench.options;
     let mut parameters = knobs(bench.engine.config());
@@ -213,6 +214,8 @@ fn parameters(bench: &Bench<'_>) -> Map<String, Value> {
     if plan.pinned {
         parameters.insert("cores".to_owned(), core_list(&cores).into());
     }
+    let event_rate = workload::event_rate(workload);
+    let event_rate = event_rate.map(|preset| options.event_rate.unwrap_or(preset));
     let own = [
         ("records", json!(records)),
         ("duration", json!(duration.map(duration_text))),
@@ -223,6 +226,8 @@ fn parameters(bench: &Bench<'_>) -> Map<String, Value> {
         ("keys", json!(options.keys)),
         ("skew", json!(options.skew.to_string())),
         ("emit", json!(options.emit.to_string())),
+        ("window", json!(options.windows.to_string())),
+        ("event-rate", json!(event_rate)),
         ("baseline", json!(options.baseline.name())),
         ("dump", json!(options.dump.as_deref().map(|path| path.display().to_string()))),
         ("output", json!(options.output.as_deref().map(|path| path.display().to_string()))),

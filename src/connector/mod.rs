@@ -11,6 +11,7 @@ mod paced;
 mod stdout;
 
 pub mod channel;
+pub mod event_times;
 pub mod file;
 pub mod generator;
 #[cfg(feature = "nexmark")]

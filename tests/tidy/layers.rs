@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 9] = [
     &["operator", "connector"],
     &["runtime"],
     &["checkpoint", "supervisor"],
-    &["engine", "prelude", "testing", "cli", "dashboard"],
+    &["engine", "prelude", "testing", "nexmark", "cli", "dashboard"],
 ];
 
 /// Imports that the order would allow and the design does not.

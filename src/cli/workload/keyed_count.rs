@@ -9,10 +9,10 @@ use crate::cli::options::Emit;
 use crate::cli::workload::meter::Meter;
 use crate::cli::workload::tally::{Counted, Keep, Tally, Totals};
 use crate::cli::workload::write::Target;
-use crate::cli::workload::{Bench, Outcome, object};
+use crate::cli::workload::{Bench, Outcome, agree, object};
 use crate::connector::generator::generator;
 use crate::dataflow::{EmitAt, Pipeline};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::state::aggregate::{Count, sum};
 
 pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
@@ -46,8 +46,8 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
             .sink(tally);
         let run = bench.observe(pipeline, &meter)?;
         let now = (tallied.take(), meter.by_partition());
-        if let Some(before) = &seen {
-            check_agreement(before, &now)?;
+        if let Some((totals, made)) = &seen {
+            agree((made, totals.checksum), (&now.1, now.0.checksum))?;
         }
         seen = Some(now);
         Ok(run)
@@ -71,16 +71,4 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
 
 fn result_line((key, (count, sum)): Counted) -> Value {
     json!({ "key": key, "count": count, "sum": sum })
-}
-
-/// Repetitions that made the same records must come to the same result.
-fn check_agreement(before: &(Totals, Vec<u64>), now: &(Totals, Vec<u64>)) -> Result<()> {
-    if before.1 != now.1 || before.0.checksum == now.0.checksum {
-        return Ok(());
-    }
-    let seen = format!(
-        "repetitions disagree: checksum {} after {}; the same records give the same",
-        now.0.checksum, before.0.checksum
-    );
-    Err(Error::new(ErrorKind::JobFailed, seen))
 }

@@ -6,6 +6,8 @@ use crate::cli::args::Workload;
 use crate::cli::options::RunOptions;
 
 const RECORDS: u64 = 100_000_000;
+/// Queries without a time limit keep something of every event.
+const NEXMARK_RECORDS: u64 = 20_000_000;
 const PACED_FOR: Duration = Duration::from_secs(5);
 const LATENCY_RATE: u64 = 1_000_000;
 const LATENCY_WARMUP: Duration = Duration::from_millis(500);
@@ -52,6 +54,7 @@ impl Limits {
             }
             _ if ends => given,
             _ if rate.is_some() => Limits { duration: Some(PACED_FOR), ..given },
+            Workload::Nexmark(_) => Limits { records: Some(NEXMARK_RECORDS), ..given },
             _ => Limits { records: Some(RECORDS), ..given },
         }
     }

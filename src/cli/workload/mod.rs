@@ -4,6 +4,7 @@ mod chain;
 mod exchange;
 mod feed;
 mod fold;
+mod gather;
 mod hiccup;
 mod idle;
 mod keyed_count;
@@ -11,10 +12,13 @@ mod lane;
 mod latency;
 mod limits;
 mod meter;
+mod nexmark;
 mod pairs;
 mod run;
 mod startup;
 mod tally;
+mod timed;
+mod window_sum;
 mod write;
 
 use serde_json::{Map, Value};
@@ -23,7 +27,7 @@ pub(crate) use limits::Limits;
 pub(crate) use run::{Bench, Run, median, median_index};
 
 use crate::cli::args::Workload;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Percentiles;
 
 /// What a workload came to.
@@ -50,10 +54,37 @@ pub(crate) fn run(workload: Workload, bench: &Bench<'_>) -> Result<Outcome> {
         Workload::Lane => lane::run(bench),
         Workload::Exchange => exchange::run(bench),
         Workload::KeyedCount => keyed_count::run(bench),
+        Workload::WindowSum => window_sum::run(bench),
+        Workload::Nexmark(query) => nexmark::run(query, bench),
         Workload::Latency => latency::run(bench),
         Workload::Idle => idle::run(bench),
         Workload::Startup => startup::run(bench),
     }
+}
+
+/// Records per second of event time, where `workload` has one and no flag says it.
+pub(crate) fn event_rate(workload: Workload) -> Option<u64> {
+    match workload {
+        Workload::WindowSum => Some(window_sum::EVENT_RATE),
+        Workload::Nexmark(_) => Some(nexmark::EVENT_RATE),
+        _ => None,
+    }
+}
+
+/// Repetitions that made the same records must come to the same result. Each is the records by
+/// partition, and the checksum.
+///
+/// # Errors
+/// [`JobFailed`](crate::ErrorKind::JobFailed) if they do not.
+fn agree(before: (&[u64], u64), now: (&[u64], u64)) -> Result<()> {
+    if before.0 != now.0 || before.1 == now.1 {
+        return Ok(());
+    }
+    let seen = format!(
+        "repetitions disagree: checksum {} after {}; the same records give the same",
+        now.1, before.1
+    );
+    Err(Error::new(ErrorKind::JobFailed, seen))
 }
 
 /// The fields of `json!({ … })`.

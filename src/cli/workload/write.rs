@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::config::wording::shown;
@@ -33,15 +33,20 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Io`].
-    pub(crate) fn write<L: Display>(self, lines: impl Iterator<Item = L>) -> Result<()> {
-        let mut writer = BufWriter::with_capacity(1 << 20, self.file);
-        let write = || {
-            for line in lines {
-                writeln!(writer, "{line}")?;
-            }
-            writer.flush()
-        };
-        write().map_err(|error| {
+    pub(crate) fn write<L: Display>(self, mut lines: impl Iterator<Item = L>) -> Result<()> {
+        self.write_with(|out| lines.try_for_each(|line| writeln!(out, "{line}")))
+    }
+
+    /// Writes what `write` writes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`].
+    pub(crate) fn write_with(
+        self,
+        write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<()> {
+        let mut out = BufWriter::with_capacity(1 << 20, self.file);
+        write(&mut out).and_then(|()| out.flush()).map_err(|error| {
             let context = format!("write failed at {}", place(self.path));
             Error::new(ErrorKind::Io, context).with_source(error)
         })

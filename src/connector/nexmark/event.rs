@@ -1,5 +1,7 @@
 //! The three kinds of NEXMark events, at most 48 bytes each.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use crate::connector::generator::mix64;
@@ -118,6 +120,14 @@ pub struct Bid {
     pub time: Timestamp,
     /// Text that no two bids of a seed share: the last word where bids tie.
     pub extra: Letters,
+}
+
+impl Bid {
+    /// What makes it better than others: of two bids the better one's is greater.
+    #[inline]
+    pub fn goodness(&self) -> (u32, Reverse<Timestamp>, Reverse<Letters>) {
+        (self.price, Reverse(self.time), Reverse(self.extra))
+    }
 }
 
 #[cfg(test)]

@@ -2,14 +2,12 @@
 
 use std::ops::Range;
 
+use crate::connector::event_times::EventTimes;
 use crate::connector::generator::{Dealt, GOLDEN, Recipe, mix64};
 use crate::connector::nexmark::event::{Auction, Bid, Event, Person};
 use crate::connector::nexmark::text::{Channel, Letters, Name, Word};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::time::Timestamp;
-
-/// Event time of event 0: midnight of 15 July 2015, UTC.
-pub const BASE_TIME: Timestamp = Timestamp::from_millis(1_436_918_400_000);
 
 /// Id of the first person and of the first auction.
 pub const FIRST_ID: u64 = 1000;
@@ -46,8 +44,8 @@ const EVENTS_IN_FLIGHT: u64 = IN_FLIGHT_AUCTIONS * ROUND / AUCTIONS;
 /// bidder, who both change every hundred auctions or persons; the others are spread evenly over
 /// the last 100 auctions and the last 1,000 persons. An auction lasts 1,667 events on average.
 ///
-/// Event *n* depends on the seed and on *n* only; its time is [`BASE_TIME`] + *n* / rate, rounded
-/// down to a millisecond, so times never go back.
+/// Event *n* depends on the seed and on *n* only; its time is that of [`EventTimes`], so times
+/// never go back.
 ///
 /// ```
 /// use millstream::connector::generator::generator;
@@ -64,7 +62,7 @@ const EVENTS_IN_FLIGHT: u64 = IN_FLIGHT_AUCTIONS * ROUND / AUCTIONS;
 #[derive(Clone, Copy, Debug)]
 pub struct Nexmark {
     seed: u64,
-    events_per_second: u64,
+    times: EventTimes,
 }
 
 impl Nexmark {
@@ -73,21 +71,15 @@ impl Nexmark {
     /// * `events_per_second` - of event time, at least 1; the reference's default is 10,000.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfig`] if `events_per_second` is 0.
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if `events_per_second` is 0.
     pub fn new(seed: u64, events_per_second: u64) -> Result<Nexmark> {
-        match events_per_second {
-            0 => {
-                let context = "events per second of event time is 0, not at least 1";
-                Err(Error::new(ErrorKind::InvalidConfig, context))
-            }
-            _ => Ok(Nexmark { seed, events_per_second }),
-        }
+        Ok(Nexmark { seed, times: EventTimes::new(events_per_second)? })
     }
 
     /// Event `index`.
     #[inline]
     pub fn event(&self, index: u64) -> Event {
-        self.event_at(index, self.time(index))
+        self.event_at(index, self.times.at(index))
     }
 
     /// The events of one partition; `events` is the number of all partitions together, `None` is
@@ -104,11 +96,6 @@ impl Nexmark {
         Dealt::new(*self, partition, partitions, events)
     }
 
-    fn time(&self, index: u64) -> Timestamp {
-        let millis = u128::from(index) * 1000 / u128::from(self.events_per_second);
-        BASE_TIME.plus_millis(i64::try_from(millis).unwrap_or(i64::MAX))
-    }
-
     #[inline]
     fn event_at(&self, index: u64, time: Timestamp) -> Event {
         let bits = mix64(self.seed.wrapping_add(index.wrapping_mul(GOLDEN)));
@@ -119,7 +106,7 @@ impl Nexmark {
         } else if place >= PERSONS {
             let id = round * AUCTIONS + place - PERSONS;
             // Auctions are few, so that this division costs little.
-            let horizon = self.time(index.saturating_add(EVENTS_IN_FLIGHT));
+            let horizon = self.times.at(index.saturating_add(EVENTS_IN_FLIGHT));
             let horizon_ms = horizon.as_millis() - time.as_millis();
             Event::Auction(auction(id, time, horizon_ms as u32, draws))
         } else {
@@ -133,47 +120,8 @@ impl Recipe for Nexmark {
 
     #[inline]
     fn make(&mut self, indexes: Range<u64>, out: &mut Vec<Event>) {
-        let times = Times::from(self, indexes.start);
+        let times = self.times.from(indexes.start);
         out.extend(indexes.zip(times).map(|(index, time)| self.event_at(index, time)));
-    }
-}
-
-/// The times of events in a row, without a division for each.
-struct Times {
-    time: Timestamp,
-    /// What rounding has cut off, in parts of a millisecond: below `rate`.
-    rest: u64,
-    rate: u64,
-    /// From one event to the next: whole milliseconds, and parts.
-    step_ms: i64,
-    step_rest: u64,
-}
-
-impl Times {
-    fn from(input: &Nexmark, index: u64) -> Times {
-        let rate = input.events_per_second;
-        let rest = u128::from(index) * 1000 % u128::from(rate);
-        Times {
-            time: input.time(index),
-            rest: rest as u64,
-            rate,
-            step_ms: (1000 / rate) as i64,
-            step_rest: 1000 % rate,
-        }
-    }
-}
-
-impl Iterator for Times {
-    type Item = Timestamp;
-
-    #[inline]
-    fn next(&mut self) -> Option<Timestamp> {
-        let now = self.time;
-        self.rest += self.step_rest;
-        let carry = self.rest >= self.rate;
-        self.rest -= if carry { self.rate } else { 0 };
-        self.time = now.plus_millis(self.step_ms + i64::from(carry));
-        Some(now)
     }
 }
 
@@ -296,6 +244,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::connector::event_times::BASE_TIME;
 
     const COUNT: u64 = 500_000;
 

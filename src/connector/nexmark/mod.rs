@@ -14,6 +14,7 @@ mod generate;
 pub mod result;
 mod text;
 
+pub use crate::connector::event_times::BASE_TIME;
 pub use event::{Auction, Bid, Event, Person};
-pub use generate::{BASE_TIME, FIRST_CATEGORY, FIRST_ID, Nexmark};
+pub use generate::{FIRST_CATEGORY, FIRST_ID, Nexmark};
 pub use text::{Channel, Letters, Name, Word};

@@ -6,7 +6,7 @@
 //! A set of rows has a checksum that no order changes: the wrapping sum of
 //! [`hash_key`](crate::record::hash_key) over them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::connector::nexmark::event::{Auction, Bid};
 use crate::connector::nexmark::text::{Channel, Letters, Name, Word};
@@ -44,7 +44,7 @@ pub struct CategoryAverage {
 }
 
 /// Query 5: an auction with the most bids of a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HotAuction {
     /// Start of the window.
     pub window: Timestamp,

@@ -1,0 +1,29 @@
+//! q11, sessions: how often somebody bids without a pause of ten seconds.
+
+use std::time::Duration;
+
+use crate::connector::nexmark::Event;
+use crate::connector::nexmark::result::BidderSession;
+use crate::dataflow::{Chain, DataStream};
+use crate::nexmark::timed_bids;
+use crate::operator::window::session;
+
+/// The bids of each bidder, cut where ten seconds pass without one.
+pub fn q11<C>(events: DataStream<C>) -> DataStream<impl Chain<Out = BidderSession>>
+where
+    C: Chain<Out = Event>,
+{
+    // Two records that are the gap apart share a session. NEXMark lets a bid after exactly ten
+    // seconds open a new one, and times are whole milliseconds: so one less, and one more at the
+    // end.
+    timed_bids(events)
+        .key_by(|bid| bid.bidder)
+        .window(session(Duration::from_millis(9_999)))
+        .count()
+        .map(|one| BidderSession {
+            bidder: one.key,
+            start: one.window.start,
+            end: one.window.end.plus_millis(1),
+            bids: one.value,
+        })
+}
