@@ -74,6 +74,10 @@ impl End<u64> for Nowhere {
         (0, 0)
     }
 
+    fn sent_over(&self, _: usize) -> u64 {
+        0
+    }
+
     fn blocked(&self) -> Blocked {
         Blocked::Outside
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use crate::dataflow::Executor;
 use crate::error::Result;
 use crate::exchange::wake::Wake;
+use crate::metrics::Tally;
 use crate::record::Batch;
 use crate::time::{Nanos, Timestamp};
 
@@ -36,6 +37,13 @@ pub trait Source: Send {
     /// # Errors
     /// An error fails the job. A record that does not parse is no error but a dead letter.
     fn poll(&mut self, max: usize, now: Nanos, batch: &mut Batch<Self::Item>) -> Result<Polled>;
+
+    /// Adds to `tally` what it has read since it was opened, and what of that left no record
+    /// behind, so that `read = given + unread` can be checked. `given` is what it gave in all its
+    /// polls; a source that gives a record for everything that it reads need not say more.
+    fn count(&self, given: u64, tally: &mut Tally) {
+        tally.read += given;
+    }
 }
 
 /// Makes one [`Source`] per partition. Called on the thread that starts the job.

@@ -44,6 +44,9 @@ pub trait End<T>: Emit<T> + Send {
     /// Records and batches that went out since start.
     fn sent(&self) -> (u64, u64);
 
+    /// Records that went over one of its outputs since start.
+    fn sent_over(&self, output: usize) -> u64;
+
     /// What it waits for while it is not open.
     fn blocked(&self) -> Blocked;
 }
@@ -62,14 +65,11 @@ pub(super) struct OutboxEnd<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>
     /// When it is passed on, if it waits for what is folded.
     pass_at: Option<Nanos>,
     now: Nanos,
-    /// Lanes of each of its output edges.
-    lanes_per_edge: usize,
 }
 
 impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
-    /// Feeds the lanes of `outbox`, `edges` output edges of equally many lanes, as `route` says.
-    pub(super) fn new(outbox: Outbox<R::Item, R::Partial>, route: R, edges: usize) -> Self {
-        let lanes_per_edge = outbox.targets() / edges;
+    /// Feeds the lanes of `outbox` as `route` says.
+    pub(super) fn new(outbox: Outbox<R::Item, R::Partial>, route: R) -> Self {
         OutboxEnd {
             outbox,
             route,
@@ -78,7 +78,6 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
             told: Told::default(),
             pass_at: None,
             now: 0,
-            lanes_per_edge,
         }
     }
 
@@ -188,8 +187,12 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd
         self.outbox.sent()
     }
 
+    fn sent_over(&self, output: usize) -> u64 {
+        self.outbox.sent_over(output)
+    }
+
     fn blocked(&self) -> Blocked {
-        Blocked::Output(self.outbox.blocked_target() / self.lanes_per_edge)
+        Blocked::Output(self.outbox.blocked_edge())
     }
 }
 
@@ -334,6 +337,11 @@ where
     fn sent(&self) -> (u64, u64) {
         let (left, right) = (self.left.sent(), self.right.sent());
         (left.0 + right.0, left.1 + right.1)
+    }
+
+    fn sent_over(&self, output: usize) -> u64 {
+        let side = if output == 0 { self.left.sent() } else { self.right.sent() };
+        side.0
     }
 
     fn blocked(&self) -> Blocked {

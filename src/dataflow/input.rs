@@ -3,6 +3,7 @@
 use crate::dataflow::{Polled, Source};
 use crate::error::Result;
 use crate::exchange::{Arrival, Gate};
+use crate::metrics::Tally;
 use crate::record::{Batch, Never};
 use crate::time::Nanos;
 use crate::time::watermark::Progress;
@@ -30,6 +31,11 @@ pub trait Input<T, P>: Send {
     /// source.
     fn edge_in_hand(&self) -> Option<usize>;
 
+    /// Adds what a source has read since the start to `tally`.
+    fn count(&self, tally: &mut Tally) {
+        let _ = tally;
+    }
+
     /// Asks a source to end; what it has handed out is still worked off. Gates end by themselves.
     fn drain(&mut self);
 }
@@ -56,6 +62,8 @@ pub(super) struct SourceInput<S> {
     source: S,
     /// Records per poll.
     max: usize,
+    /// Records that it gave.
+    given: u64,
     draining: bool,
     ended: bool,
 }
@@ -63,7 +71,7 @@ pub(super) struct SourceInput<S> {
 impl<S: Source> SourceInput<S> {
     /// Polls `source` for at most `max` records at a time.
     pub(super) fn new(source: S, max: usize) -> Self {
-        SourceInput { source, max, draining: false, ended: false }
+        SourceInput { source, max, given: 0, draining: false, ended: false }
     }
 }
 
@@ -77,6 +85,7 @@ impl<S: Source> Input<S::Item, Never> for SourceInput<S> {
         if batch.is_empty() {
             return Ok(Intake::Nothing(polled));
         }
+        self.given += batch.len() as u64;
         // The last records are worked off first.
         self.ended = polled == Polled::Done;
         Ok(Intake::Batch)
@@ -84,6 +93,10 @@ impl<S: Source> Input<S::Item, Never> for SourceInput<S> {
 
     fn edge_in_hand(&self) -> Option<usize> {
         None
+    }
+
+    fn count(&self, tally: &mut Tally) {
+        self.source.count(self.given, tally);
     }
 
     fn drain(&mut self) {

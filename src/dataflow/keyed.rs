@@ -35,6 +35,8 @@ where
     wakes: Wakes,
     /// How many keys of the hash in hand have been woken and are still there.
     woken: usize,
+    /// Records that came, where the operator counts what becomes of them.
+    taken: u64,
     spare: Vec<D::Row<T>>,
     spare_partials: Vec<Partial<K, Op::Partial>>,
 }
@@ -61,6 +63,7 @@ where
             tick_at: None,
             wakes: Wakes::new(),
             woken: 0,
+            taken: 0,
             spare: Vec::new(),
             spare_partials: Vec::new(),
         }
@@ -258,7 +261,11 @@ where
     ) {
         self.wakes.read_clock(batch.taken);
         if !batch.records.is_empty() {
+            let before = batch.records.len();
             self.push_records(batch, out);
+            if Op::COUNTS_RECORDS {
+                self.taken += (before - batch.records.len()) as u64;
+            }
         }
         if batch.records.is_empty() && !batch.partials.is_empty() {
             self.push_partials(batch, out);
@@ -281,6 +288,7 @@ where
 
     fn count(&self, tally: &mut Tally) {
         self.op.count(tally);
+        tally.taken += self.taken;
     }
 
     fn describe(&self, names: &mut Vec<&'static str>) {
@@ -374,6 +382,9 @@ where
         feed(&mut batch.partials, &mut self.spare_partials, |partial| {
             let Partial { hash, key, state: partial } = partial;
             let hash = hash.get();
+            if Op::COUNTS_RECORDS {
+                self.taken += Op::record_count(&partial);
+            }
             let (key, state) = self.store.entry(hash, key);
             let (op, wakes, time) = (&mut self.op, &mut self.wakes, Timestamp::MIN);
             watched_key(Op::NAME, key, || {

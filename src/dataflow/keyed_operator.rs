@@ -22,6 +22,9 @@ pub trait KeyedOperator<K, I>: Clone + Send + 'static {
     type Partial: Send + 'static;
     /// The name in reports and errors.
     const NAME: &'static str;
+    /// Whether it [`count`](Self::count)s what became of each of its records, applied or late, so
+    /// that their sum is checked against what came.
+    const COUNTS_RECORDS: bool = false;
 
     /// What is wrong with how it is set up, if anything is; asked before the start.
     fn check(&self) -> Result<()> {
@@ -48,6 +51,13 @@ pub trait KeyedOperator<K, I>: Clone + Send + 'static {
         state: &mut Self::State,
         context: &mut KeyContext<'_, K, E>,
     );
+
+    /// How many records a feeder made `partial` of, where the operator
+    /// [counts them](Self::COUNTS_RECORDS).
+    fn record_count(partial: &Self::Partial) -> u64 {
+        let _ = partial;
+        1
+    }
 
     /// A time for which this key asked with [`KeyContext::wake_at`] has come: emits what is due,
     /// in order of time. Where downstream is full it may answer [`Flow::More`], and is called again

@@ -286,7 +286,7 @@ where
             let combine = combine(context, pre_aggregate);
             let table = Arc::clone(context.table);
             let route = ByKey::new(key_of, partitioner, table, combine, emit_at.interval());
-            Ok(OutboxEnd::<C::Out, C::Time, _>::new(outbox, route, 1))
+            Ok(OutboxEnd::<C::Out, C::Time, _>::new(outbox, route))
         });
         (wires, edges)
     }

@@ -113,6 +113,10 @@ impl<S: Sink> End<S::Item> for SinkEnd<S> {
         (self.records, self.batches)
     }
 
+    fn sent_over(&self, _: usize) -> u64 {
+        0 // It has no outputs.
+    }
+
     fn blocked(&self) -> Blocked {
         Blocked::Outside
     }

@@ -326,9 +326,9 @@ impl<C: Chain> DataStream<C> {
     ) -> Vec<usize> {
         let kinds: Vec<EdgeKind> = wires.iter().map(Wires::kind).collect();
         self.close("", &kinds, move |context| {
-            let lanes = wires.iter().flat_map(|wires| wires.senders(context)).collect();
-            let outbox = Outbox::new(lanes, context.edge);
-            Ok(OutboxEnd::<C::Out, C::Time, R>::new(outbox, route(), wires.len()))
+            let edges = wires.iter().map(|wires| wires.senders(context)).collect();
+            let outbox = Outbox::over(edges, context.edge);
+            Ok(OutboxEnd::<C::Out, C::Time, R>::new(outbox, route()))
         })
     }
 

@@ -136,6 +136,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         if let Some(edge) = self.input.edge_in_hand() {
             step.now = step.clock.now();
             step.metrics.queue_wait(edge, self.batch.sent, step.now);
+            step.metrics.received(edge, self.batch.len() as u64);
         }
         Ok(true)
     }
@@ -193,6 +194,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         }
         if self.phase == Phase::Closing && self.end.finish(step)? {
             self.phase = Phase::Done;
+            step.metrics.set_done();
             progressed = true;
         }
         Ok(progressed)
@@ -273,8 +275,10 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
         if progressed {
             step.now = step.clock.now();
             let mut tally = Tally::default();
+            self.input.count(&mut tally);
             self.chain.count(&mut tally);
             step.metrics.set_tally(tally);
+            step.metrics.set_sent(|output| self.end.sent_over(output));
             step.metrics.step(taken, sent.0 - sent_before.0, step.now.saturating_sub(started));
         }
         if is_open {

@@ -15,7 +15,7 @@ use crate::time::{Nanos, Timestamp};
 /// How long event time may wait for a batch to travel with.
 const TELL_NS: Nanos = 500_000;
 
-/// The producer's side of one edge on one partition.
+/// The producer's side of an edge on one partition, or of several that carry the same records.
 pub struct Outbox<T, P = Never> {
     /// `open[i]` is the batch that gathers records for `lanes[i]`.
     open: Vec<Batch<T, P>>,
@@ -42,13 +42,23 @@ pub struct Outbox<T, P = Never> {
     wake_at: Option<Nanos>,
     /// Lanes that still owe their `End`.
     unfinished: usize,
-    records: u64,
+    /// Lanes of each edge; the lanes of one edge lie together.
+    lanes_per_edge: usize,
+    /// What went over each edge.
+    records: Vec<u64>,
     batches: u64,
 }
 
 impl<T, P> Outbox<T, P> {
-    /// An outbox over `lanes`, where `lanes[i]` leads to target `i`.
+    /// An outbox over the lanes of one edge, where `lanes[i]` leads to target `i`.
     pub fn new(lanes: Vec<LaneSender<T, P>>, config: &EdgeConfig) -> Self {
+        Outbox::over(vec![lanes], config)
+    }
+
+    /// An outbox over several edges, each with equally many lanes; targets are counted through.
+    pub fn over(edges: Vec<Vec<LaneSender<T, P>>>, config: &EdgeConfig) -> Self {
+        let (lanes_per_edge, edge_count) = (edges.first().map_or(1, Vec::len), edges.len());
+        let lanes: Vec<_> = edges.into_iter().flatten().collect();
         let targets = lanes.len();
         let batch_records = config.batch_records_for::<T>();
         Outbox {
@@ -67,7 +77,8 @@ impl<T, P> Outbox<T, P> {
             intake: 0,
             now: 0,
             opened: vec![0; targets],
-            records: 0,
+            lanes_per_edge,
+            records: vec![0; edge_count],
             batches: 0,
         }
     }
@@ -231,14 +242,19 @@ impl<T, P> Outbox<T, P> {
         true
     }
 
-    /// Index of the target that has no room; 0 if all have.
-    pub fn blocked_target(&self) -> usize {
-        self.refused.unwrap_or(0)
+    /// Index of the edge that has no room; 0 if all have.
+    pub fn blocked_edge(&self) -> usize {
+        self.refused.unwrap_or(0) / self.lanes_per_edge
     }
 
-    /// Records and batches sent since start.
+    /// Records and batches sent since start; partials count as records.
     pub fn sent(&self) -> (u64, u64) {
-        (self.records, self.batches)
+        (self.records.iter().sum(), self.batches)
+    }
+
+    /// Records sent over one edge since start.
+    pub fn sent_over(&self, edge: usize) -> u64 {
+        self.records[edge]
     }
 
     fn is_full(&self, target: usize) -> bool {
@@ -263,7 +279,7 @@ impl<T, P> Outbox<T, P> {
             return false;
         }
         self.is_told[target] = true;
-        self.records += count;
+        self.records[target / self.lanes_per_edge] += count;
         self.batches += 1;
         self.opened[target] = 0;
         self.open[target] = self.next_buffer(target);

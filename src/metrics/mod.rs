@@ -4,6 +4,7 @@
 //! a copy; the [`Registry`] picks the latest copies up and makes a [`Report`] of them. Clocks are
 //! read per batch, never per record.
 
+mod conservation;
 mod counter;
 mod culprit;
 mod histogram;
@@ -13,6 +14,7 @@ pub(crate) mod report_text;
 mod tally;
 mod task;
 
+pub use conservation::{Conservation, Imbalance};
 pub use counter::{Activity, Counter, TimeSplit};
 pub use culprit::{TaskLoad, culprit};
 pub use histogram::{Histogram, Percentiles, RANGE_NS_MAX};

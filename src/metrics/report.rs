@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::metrics::registry::PartitionReadings;
 use crate::metrics::{
-    Histogram, JobShape, Percentiles, Tally, TaskLoad, TaskMetrics, TaskShape, culprit,
+    Conservation, Histogram, JobShape, Percentiles, Tally, TaskLoad, TaskMetrics, TaskShape,
+    culprit,
 };
 
 /// What the engine knows about a run that no partition counts.
@@ -59,6 +60,8 @@ pub struct Report {
     pub future_skew: u64,
     /// Timers of processing time that were still to come when the input was over.
     pub dropped_timers: u64,
+    /// Whether what came in went out again, task by task and edge by edge.
+    pub conservation: Conservation,
     /// Durations that were negative or longer than 1,000 s.
     pub overflow_total: u64,
     /// Memory of the partitions' own counters and histograms, in bytes.
@@ -127,7 +130,8 @@ pub struct EdgeReport {
     pub full: f64,
 }
 
-type Slot = Option<Box<PartitionReadings>>;
+/// What a partition published, if anything.
+pub(super) type Slot = Option<Box<PartitionReadings>>;
 
 impl Report {
     /// Merges what the partitions published; `None` is one that published nothing.
@@ -163,6 +167,7 @@ impl Report {
             late: tally.late,
             future_skew: tally.future_skew,
             dropped_timers: tally.dropped_timers,
+            conservation: Conservation::of(shape, partitions),
             overflow_total: all().map(TaskMetrics::overflow).sum(),
             metrics_bytes: partitions.iter().flatten().map(|one| one.size_bytes()).sum(),
             partitions: merged_partitions,
@@ -189,7 +194,8 @@ fn warnings(mut warnings: Vec<String>, tally: Tally) -> Vec<String> {
     warnings
 }
 
-fn of_task(partitions: &[Slot], task: usize) -> impl Iterator<Item = &TaskMetrics> {
+/// The instances of one task.
+pub(super) fn of_task(partitions: &[Slot], task: usize) -> impl Iterator<Item = &TaskMetrics> {
     partitions.iter().flatten().map(move |one| &one.tasks()[task])
 }
 

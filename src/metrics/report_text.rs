@@ -101,6 +101,7 @@ impl Report {
         for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
             writeln!(f, "{} {what}", grouped(count))?;
         }
+        write!(f, "{}", self.conservation)?;
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }

@@ -6,6 +6,12 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Tally {
+    /// Records that sources found in their input.
+    pub read: u64,
+    /// Those of them that could not be read and left no record behind.
+    pub unread: u64,
+    /// Records that came to windows or joins, as their task counted them.
+    pub taken: u64,
     /// Records that windows or joins took: with those that were late, all that came to them.
     pub applied: u64,
     /// Records that came after all their windows were closed.
@@ -20,6 +26,9 @@ pub struct Tally {
 
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Tally) {
+        self.read += other.read;
+        self.unread += other.unread;
+        self.taken += other.taken;
         self.applied += other.applied;
         self.late += other.late;
         self.future_skew += other.future_skew;

@@ -37,11 +37,16 @@ pub enum Blocked {
 pub struct TaskMetrics {
     records_in: Counter,
     records_out: Counter,
+    /// Records and partials that came over each of its input edges.
+    received: Vec<Counter>,
+    /// Those that it put on the lanes of each of its output edges.
+    sent: Vec<u64>,
     batches: Counter,
     busy_ns: Counter,
     stalled_ns: Counter,
     outside_ns: Counter,
     tally: Tally,
+    is_done: bool,
     blocked_ns: Vec<Counter>,
     stall: Option<Stall>,
     histograms: Option<Box<TaskHistograms>>,
@@ -69,11 +74,14 @@ impl TaskMetrics {
         TaskMetrics {
             records_in: Counter::default(),
             records_out: Counter::default(),
+            received: vec![Counter::default(); shape.inputs.len()],
+            sent: vec![0; shape.outputs.len()],
             batches: Counter::default(),
             busy_ns: Counter::default(),
             stalled_ns: Counter::default(),
             outside_ns: Counter::default(),
             tally: Tally::default(),
+            is_done: false,
             blocked_ns: vec![Counter::default(); shape.outputs.len()],
             stall: None,
             histograms: None,
@@ -108,6 +116,26 @@ impl TaskMetrics {
     #[inline]
     pub fn set_tally(&mut self, tally: Tally) {
         self.tally = tally;
+    }
+
+    /// Counts the records and partials of a batch that came over `input`, the index among the
+    /// task's own inputs.
+    #[inline]
+    pub fn received(&mut self, input: usize, records: u64) {
+        self.received[input].add(records);
+    }
+
+    /// Sets how many records and partials went over each of its outputs since the start.
+    #[inline]
+    pub fn set_sent(&mut self, sent_over: impl Fn(usize) -> u64) {
+        for (output, sent) in self.sent.iter_mut().enumerate() {
+            *sent = sent_over(output);
+        }
+    }
+
+    /// Its input is over and everything is out.
+    pub fn set_done(&mut self) {
+        self.is_done = true;
     }
 
     /// Counts how long a batch lay in the lane of `input`, the index among the task's own inputs.
@@ -190,6 +218,21 @@ impl TaskMetrics {
         self.records_out.value()
     }
 
+    /// Records and partials that came over one of its inputs.
+    pub fn received_over(&self, input: usize) -> u64 {
+        self.received[input].value()
+    }
+
+    /// Records and partials that went over one of its outputs.
+    pub fn sent_over(&self, output: usize) -> u64 {
+        self.sent[output]
+    }
+
+    /// Whether its input is over and everything is out.
+    pub fn is_done(&self) -> bool {
+        self.is_done
+    }
+
     /// Steps that moved something.
     pub fn batches(&self) -> u64 {
         self.batches.value()
@@ -239,11 +282,14 @@ impl TaskMetrics {
     pub(crate) fn catch_up(&mut self, source: &TaskMetrics) {
         self.records_in = source.records_in;
         self.records_out = source.records_out;
+        self.received.copy_from_slice(&source.received);
+        self.sent.copy_from_slice(&source.sent);
         self.batches = source.batches;
         self.busy_ns = source.busy_ns;
         self.stalled_ns = source.stalled_ns;
         self.outside_ns = source.outside_ns;
         self.tally = source.tally;
+        self.is_done = source.is_done;
         self.blocked_ns.copy_from_slice(&source.blocked_ns);
         self.stall = source.stall;
         if let (Some(own), Some(source)) = (&mut self.histograms, &source.histograms) {
@@ -262,7 +308,8 @@ impl TaskMetrics {
     pub(crate) fn size_bytes(&self) -> usize {
         let cells: usize =
             self.histograms.iter().flat_map(|own| own.all()).map(Histogram::size_bytes).sum();
-        size_of::<TaskMetrics>() + self.blocked_ns.len() * size_of::<Counter>() + cells
+        let counters = self.blocked_ns.len() + self.received.len() + self.sent.len();
+        size_of::<TaskMetrics>() + counters * size_of::<Counter>() + cells
     }
 }
 

@@ -129,7 +129,8 @@ impl Simulation {
     /// # Errors
     /// Those of [`Engine::start`](crate::engine::Engine::start) and
     /// [`Job::join`](crate::engine::Job::join), with the seed; [`ErrorKind::JobFailed`] that says
-    /// `stuck` if nothing can move and the job is not done, with the states of its tasks.
+    /// `stuck` if nothing can move and the job is not done, with the states of its tasks, or that
+    /// says where records were lost or doubled.
     pub fn run(self, pipeline: Pipeline) -> Result<Report> {
         self.build(pipeline)?.run()
     }
@@ -273,7 +274,13 @@ impl Simulated {
         while self.job.beds.iter().any(|bed| bed.rest != Rest::Done) {
             self.step().map_err(|error| replayed(&self.runs.replay, error))?;
         }
-        Ok(self.finish())
+        let replay = std::mem::take(&mut self.runs.replay);
+        let report = self.finish();
+        if report.conservation.imbalances.is_empty() {
+            return Ok(report);
+        }
+        let error = Error::new(ErrorKind::JobFailed, report.conservation.to_string());
+        Err(replayed(&replay, error))
     }
 
     /// Lets one partition run one turn or one task, or polls a future, or moves the clock on if

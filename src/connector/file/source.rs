@@ -11,6 +11,7 @@ use crate::connector::file::split::Deal;
 use crate::connector::file::{DeadLetters, Format};
 use crate::dataflow::{Polled, Source, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Tally;
 use crate::record::Batch;
 use crate::time::Nanos;
 
@@ -22,6 +23,10 @@ pub struct FileSource<F, M> {
     /// Where it reads; `None` before the first split and behind the last.
     reading: Option<Reading>,
     dead_letters: Arc<AtomicU64>,
+    /// Records that were found, dead or alive.
+    found: u64,
+    /// Those that were dead and did not go out as letters.
+    unread: u64,
     _dead_letters: PhantomData<fn(M)>,
 }
 
@@ -54,6 +59,8 @@ impl<F: Format, M: DeadLetters<F::Record>> FileSource<F, M> {
             deal: Deal::to(context.partition, context.partitions),
             reading: None,
             dead_letters: Arc::clone(&context.dead_letters),
+            found: 0,
+            unread: 0,
             _dead_letters: PhantomData,
         }
     }
@@ -109,7 +116,9 @@ impl<F: Format, M: DeadLetters<F::Record>> FileSource<F, M> {
             return Ok(false);
         };
         for _ in 0..max {
-            let rejected = match next_record(&mut self.format, reading)? {
+            let found = next_record(&mut self.format, reading)?;
+            self.found += u64::from(!matches!(found, Found::EndOfSplit));
+            let rejected = match found {
                 Found::EndOfSplit => return Ok(false),
                 Found::Record => match self.format.parse(reading.reader.line()) {
                     Ok(record) => {
@@ -125,6 +134,8 @@ impl<F: Format, M: DeadLetters<F::Record>> FileSource<F, M> {
             if M::REPORTED {
                 let letter = reading.dead_letter(&self.inputs[reading.file], rejected)?;
                 batch.records.extend(M::dead(letter));
+            } else {
+                self.unread += 1;
             }
         }
         Ok(true)
@@ -144,6 +155,11 @@ impl<F: Format, M: DeadLetters<F::Record>> Source for FileSource<F, M> {
                 return Ok(Polled::Done);
             }
         }
+    }
+
+    fn count(&self, _: u64, tally: &mut Tally) {
+        tally.read += self.found;
+        tally.unread += self.unread;
     }
 }
 

@@ -259,6 +259,7 @@ where
     /// Never `None`: that is what a feeder begins with.
     type Partial = Option<L::Partial>;
     const NAME: &'static str = "window";
+    const COUNTS_RECORDS: bool = true;
 
     fn waits_for_end(&self) -> bool {
         self.waits_for_end
@@ -293,6 +294,10 @@ where
         let mut view = View::<T, K, E, W, O>::new(context);
         let taken = self.logic.on_partial(partial, state, &mut view);
         self.note::<T, K, E>(taken, records, state, context);
+    }
+
+    fn record_count(partial: &Option<L::Partial>) -> u64 {
+        partial.as_ref().map_or(0, L::record_count)
     }
 
     fn on_event_time<E: Emit<O::Out>>(
