@@ -139,8 +139,8 @@ impl Conformance {
 
 /// When processing time passes, and by how much.
 struct Script {
-    /// `ticks[i]` - after how many records, and the time then; ascending.
-    ticks: Vec<(usize, Nanos)>,
+    /// `ticks[i]` - after how many records, ascending, and how much time passes then.
+    ticks: Vec<(usize, Duration)>,
 }
 
 impl Script {
@@ -149,12 +149,8 @@ impl Script {
         let mut after: Vec<usize> =
             (0..random.below(8)).map(|_| random.index(records + 1)).collect();
         after.sort_unstable();
-        let mut now = 0;
-        let mut tick = |after| {
-            // From a nanosecond to some hours, each magnitude equally likely.
-            now += 1 << random.below(44);
-            (after, now)
-        };
+        // From a nanosecond to some hours, each magnitude equally likely.
+        let mut tick = |after| (after, Duration::from_nanos(1 << random.below(44)));
         Script { ticks: after.into_iter().map(&mut tick).collect() }
     }
 }
@@ -183,14 +179,14 @@ fn play<T: Clone, C: Chain<In = T>>(
 ) -> Played<C::Out> {
     let mut emitted = Vec::new();
     let mut fed = 0;
-    let pauses = script.ticks.iter().map(|(after, now)| (*after, Some(*now)));
-    for (after, now) in pauses.chain([(records.len(), None)]) {
+    let pauses = script.ticks.iter().map(|(after, time)| (*after, Some(*time)));
+    for (after, time) in pauses.chain([(records.len(), None)]) {
         player.feed(&records[fed..after], deadline)?;
         let what = format!("records {fed}..{after}");
         emitted.push(Emitted { what, records: player.harness.take_emitted(), is_ordered: true });
         fed = after;
-        let what = match now {
-            Some(now) if player.harness.pass_time(now) => format!("tick at {now} ns"),
+        let what = match time {
+            Some(time) if player.harness.advance_clock(time) => format!("tick after {time:?}"),
             Some(_) => continue,
             None => {
                 player.harness.end();

@@ -1,15 +1,18 @@
 //! One operator without threads: feed it records and signals, look at what it emits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dataflow::{
     Chain, DataStream, Emit, Identity, KeyedOperator, KeyedStream, Meta, Operator, Passed,
-    Pipeline, Signal, TaskContext,
+    Pipeline, Signal, Stamped, TaskContext, Timed,
 };
 use crate::exchange::wake::wake_pair;
+use crate::metrics::Tally;
 use crate::record::{Batch, Key};
 use crate::testing::executor::Futures;
-use crate::time::Nanos;
+use crate::time::watermark::Monotone;
+use crate::time::{Nanos, Timestamp};
 
 /// How much room an operator under test finds downstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,29 @@ pub enum Room {
 /// emitted.sort();
 /// assert_eq!(emitted, [(0, 1), (1, 2)]);
 /// ```
+///
+/// Event time moves as the test says. A window fires when the watermark has passed its end, and a
+/// record that comes then is late:
+/// ```
+/// use std::time::Duration;
+/// use millstream::operator::window::tumbling;
+/// use millstream::testing::harness::Harness;
+///
+/// let ten = tumbling(Duration::from_millis(10));
+/// let mut counts = Harness::keyed_timed(|word: &&str| *word, |words| words.window(ten).count());
+/// counts.feed_at([("to", 1), ("be", 4), ("to", 12)]);
+/// counts.advance_watermark(9);
+/// let mut emitted = counts.take_emitted_with_times();
+/// emitted.sort_by_key(|(result, _)| result.key);
+/// let seen: Vec<_> =
+///     emitted.iter().map(|(one, time)| (one.key, one.value, time.as_millis())).collect();
+/// assert_eq!(seen, [("be", 1, 9), ("to", 1, 9)]);
+///
+/// counts.feed_at([("be", 8)]);
+/// assert_eq!((counts.tally().applied, counts.tally().late), (3, 1));
+/// counts.end();
+/// assert_eq!(counts.take_emitted().iter().map(|one| one.value).collect::<Vec<_>>(), [1]);
+/// ```
 pub struct Harness<C: Chain> {
     chain: C,
     batch: Batch<C::In, C::Partial>,
@@ -44,6 +70,7 @@ pub struct Harness<C: Chain> {
     futures: Futures,
     /// How far processing time has come.
     now: Nanos,
+    watermark: Timestamp,
     fruitless: u32,
 }
 
@@ -82,6 +109,38 @@ impl<C: Chain> Harness<C> {
         Self::over(stage(stream().key_by(key_of)), 1)
     }
 
+    /// A harness for the operators that `stage` applies to a stream with event time; fed with
+    /// [`feed_at`](Self::feed_at).
+    ///
+    /// # Panics
+    /// As [`of`](Self::of).
+    pub fn timed<T: Send + 'static>(
+        stage: impl FnOnce(DataStream<Identity<T, Timed>>) -> DataStream<C>,
+    ) -> Harness<C>
+    where
+        C: Chain<In = Stamped<T>>,
+    {
+        Self::over(stage(timed_stream()), 1)
+    }
+
+    /// A harness for what `stage` applies to a stream with event time, keyed by `key_of`; fed with
+    /// [`feed_at`](Self::feed_at).
+    ///
+    /// # Panics
+    /// As [`keyed`](Self::keyed).
+    pub fn keyed_timed<T, K, F>(
+        key_of: F,
+        stage: impl FnOnce(KeyedStream<Identity<T, Timed>, F>) -> DataStream<C>,
+    ) -> Harness<C>
+    where
+        T: Send + 'static,
+        K: Key,
+        F: Fn(&T) -> K + Clone + Send + 'static,
+        C: Chain<In = Stamped<T>>,
+    {
+        Self::over(stage(timed_stream().key_by(key_of)), 2)
+    }
+
     fn over(stream: DataStream<C>, cuts: usize) -> Harness<C> {
         let (mut chain, tasks) = stream.into_chain();
         assert_eq!(tasks, cuts, "a harness runs one chain; simulate a job that has several");
@@ -89,7 +148,8 @@ impl<C: Chain> Harness<C> {
         let context = TaskContext::new(0, 1, wake_pair().1);
         chain.open(&TaskContext { executor: Some(Arc::new(futures.clone())), ..context });
         let slot = Slot::new(Room::Unbounded);
-        Harness { chain, batch: Batch::new(), slot, futures, now: 0, fruitless: 0 }
+        let watermark = Timestamp::MIN;
+        Harness { chain, batch: Batch::new(), slot, futures, now: 0, watermark, fruitless: 0 }
     }
 
     /// Gives the operator less room downstream.
@@ -111,6 +171,7 @@ impl<C: Chain> Harness<C> {
                 self.wait();
             } else if self.slot.begin_call() {
                 // Like the engine, which feeds nothing to a task without room.
+                self.batch.taken = self.now;
                 self.chain.push_batch(&mut self.batch, &mut self.slot);
             }
             self.settle();
@@ -118,19 +179,47 @@ impl<C: Chain> Harness<C> {
         self.batch.clear();
     }
 
-    /// Moves processing time on, in nanoseconds since the start of the job, and tells the operator
-    /// if it asked to be told. Returns whether it did.
+    /// As [`feed`](Self::feed), each record with its event time. One at or before the watermark is
+    /// what a late record is.
+    pub fn feed_at<T, W>(&mut self, records: impl IntoIterator<Item = (T, W)>)
+    where
+        C: Chain<In = Stamped<T>>,
+        W: Into<Timestamp>,
+    {
+        let stamped = |(record, time): (T, W)| Stamped { record, time: time.into() };
+        self.feed(records.into_iter().map(stamped));
+    }
+
+    /// Moves event time on: no records at or before `watermark` are to be expected any more. One
+    /// that is not later than the last changes nothing, as in a job.
+    ///
+    /// * `watermark` - milliseconds since the epoch, as `i64` or [`Timestamp`].
     ///
     /// # Panics
     /// If the operator says [`Flow::More`](crate::dataflow::Flow::More) for ever.
-    pub fn pass_time(&mut self, now: Nanos) -> bool {
-        self.now = self.now.max(now);
+    pub fn advance_watermark(&mut self, watermark: impl Into<Timestamp>) {
+        let watermark = watermark.into();
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            self.signal(Signal::Watermark(watermark));
+        }
+    }
+
+    /// Moves processing time on by `time`, and tells the operator if it asked to be told. Returns
+    /// whether it did. The clock begins at 0, which is also its time of day.
+    ///
+    /// # Panics
+    /// If the operator says [`Flow::More`](crate::dataflow::Flow::More) for ever.
+    pub fn advance_clock(&mut self, time: Duration) -> bool {
+        let passed = Nanos::try_from(time.as_nanos()).unwrap_or(Nanos::MAX);
+        self.now = self.now.saturating_add(passed);
         let is_due = self.chain.wake_at().is_some_and(|at| at <= self.now);
         self.settle();
         is_due
     }
 
-    /// Ends the input, after what is under way. Nothing may be fed afterwards.
+    /// Ends the input, after what is under way, and with it all of event time. Nothing may be fed
+    /// afterwards.
     ///
     /// # Panics
     /// If the operator says [`Flow::More`](crate::dataflow::Flow::More) for ever.
@@ -139,6 +228,7 @@ impl<C: Chain> Harness<C> {
             self.wait();
             self.settle();
         }
+        self.advance_watermark(Timestamp::MAX);
         self.signal(Signal::End);
     }
 
@@ -165,7 +255,20 @@ impl<C: Chain> Harness<C> {
 
     /// What was emitted since the call before, in order.
     pub fn take_emitted(&mut self) -> Vec<C::Out> {
+        self.take_emitted_with_times().into_iter().map(|(record, _)| record).collect()
+    }
+
+    /// As [`take_emitted`](Self::take_emitted), each with its event time; [`Timestamp::MIN`] where
+    /// there is none.
+    pub fn take_emitted_with_times(&mut self) -> Vec<(C::Out, Timestamp)> {
         std::mem::take(&mut self.slot.emitted)
+    }
+
+    /// What its operators have counted: records that were late, for one.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        self.chain.count(&mut tally);
+        tally
     }
 
     /// Lets the operator emit at most `records` between two calls of
@@ -235,9 +338,13 @@ fn stream<T: Send + 'static>() -> DataStream<Identity<T>> {
     Pipeline::new("harness").source(crate::connector::iterator(std::iter::empty()))
 }
 
+fn timed_stream<T: Send + 'static>() -> DataStream<Identity<T, Timed>> {
+    stream().assign_timestamps(|_| Timestamp::MIN, Monotone::new()).boxed()
+}
+
 /// What stands behind the operator.
 struct Slot<T> {
-    emitted: Vec<T>,
+    emitted: Vec<(T, Timestamp)>,
     room: Room,
     calls: u64,
     is_full: bool,
@@ -261,10 +368,10 @@ impl<T> Slot<T> {
 }
 
 impl<T> Emit<T> for Slot<T> {
-    fn push(&mut self, record: T, _: Meta) {
+    fn push(&mut self, record: T, meta: Meta) {
         let max = self.emitted_max;
         assert!(self.emitted.len() < max, "it emits more than {max} records");
-        self.emitted.push(record);
+        self.emitted.push((record, meta.time));
         self.is_full = self.room == Room::OneSlot;
     }
 
@@ -300,6 +407,31 @@ mod tests {
         assert!(slot.begin_call());
         slot.push(1, Meta::default());
         assert!(!slot.is_open());
+    }
+
+    #[test]
+    fn early_results_come_when_the_clock_is_moved() {
+        use crate::operator::window::{Early, Firing, tumbling};
+        let windows = tumbling(Duration::from_millis(10));
+        let early = Early::After(Duration::from_millis(3));
+        let key_of = |_: &u32| ();
+        let mut sums = Harness::keyed_timed(key_of, |all| all.window(windows).early(early).count());
+        assert!(!sums.advance_clock(Duration::from_millis(5)), "nobody asked to be told");
+        sums.feed_at([(7, 1)]);
+        assert!(!sums.advance_clock(Duration::from_millis(2)));
+        assert!(sums.advance_clock(Duration::from_millis(1)), "3 ms after the record");
+        sums.advance_watermark(9);
+        sums.advance_watermark(5);
+        let firings: Vec<_> = sums.take_emitted().iter().map(|one| one.firing).collect();
+        assert_eq!(firings, [Firing::Early, Firing::OnTime]);
+    }
+
+    #[test]
+    fn operators_keep_the_times_of_records() {
+        let mut evens = Harness::timed(|numbers| numbers.filter(|n: &i64| n % 2 == 0));
+        evens.feed_at([(1, 10), (2, 20), (4, 15)]);
+        let expected = [(2, Timestamp::from_millis(20)), (4, Timestamp::from_millis(15))];
+        assert_eq!(evens.take_emitted_with_times(), expected);
     }
 
     #[test]
