@@ -5,6 +5,9 @@
 #[cfg(unix)]
 #[path = "cli/bench.rs"]
 mod bench;
+#[cfg(unix)]
+#[path = "cli/event_time.rs"]
+mod event_time;
 
 use std::io::Write;
 use std::path::Path;

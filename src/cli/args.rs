@@ -369,7 +369,8 @@ mod tests {
             read(
                 "bench --partitions 2 keyed-count --idle=spin --cores 1,0 --records 1000 \
                  --rate 5 --seed 0 --warmup 1s --repeat 3 --keys 10 --skew zipf:1.2 \
-                 --emit every:10ms --window session:5s --event-rate 7 --duration 2s --baseline off --dump in.csv --output out.jsonl \
+                 --emit every:10ms --window session:5s --event-rate 7 \
+                 --duration 2s --baseline off --dump in.csv --output out.jsonl \
                  --format json -q --color always",
             )
             .expect("valid"),

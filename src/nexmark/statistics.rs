@@ -9,8 +9,8 @@ use crate::state::aggregate::Aggregate;
 /// Where the rank of `price` stands in [`Ranks`].
 fn rank(price: u32) -> usize {
     match price {
-        ..10_000 => 1,
-        ..1_000_000 => 2,
+        0..10_000 => 1,
+        10_000..1_000_000 => 2,
         _ => 3,
     }
 }

@@ -17,13 +17,13 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 // The definitions are written down here once more, apart from the library's, since other programs
 // rely on them.
 
-fn mix64(bits: u64) -> u64 {
+pub(crate) fn mix64(bits: u64) -> u64 {
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     bits ^ (bits >> 31)
 }
 
-fn pair(index: u64, keys: u64) -> (u64, u64) {
+pub(crate) fn pair(index: u64, keys: u64) -> (u64, u64) {
     let bits = mix64(SEED.wrapping_add(index.wrapping_mul(GOLDEN)));
     (((u128::from(bits) * u128::from(keys)) >> 64) as u64, bits & 0xFFFF)
 }
@@ -49,7 +49,7 @@ fn bench(line: &str) -> Output {
 }
 
 /// The report of a run that went well.
-fn report(line: &str) -> Value {
+pub(crate) fn report(line: &str) -> Value {
     json(&bench(&format!("{line} --format json")), line)
 }
 
