@@ -6,8 +6,9 @@ use std::time::Duration;
 use millstream::config::PreAggregate;
 use millstream::connector::{Collected, iterator};
 use millstream::dataflow::{
-    Chain, Collector, Emit, Flow, KeyContext, KeyedOperator, KeyedStream, Operator,
+    Chain, Collector, Emit, Flow, KeyContext, KeyedOperator, KeyedStream, Operator, Stamped, Timed,
 };
+use millstream::operator::window::{session, tumbling};
 use millstream::prelude::*;
 use millstream::record::{Either, Never};
 use millstream::routing::{Custom, Modulo, Ranges, RoundRobin};
@@ -16,6 +17,7 @@ use millstream::testing::Random;
 use millstream::testing::conformance::Conformance;
 use millstream::testing::harness::{Harness, Room};
 use millstream::testing::simulation::Simulation;
+use millstream::time::Timestamp;
 
 /// (sequence, key, value)
 type Record = (u64, u64, i64);
@@ -125,6 +127,53 @@ keyed_conforms! {
         .sum(|record| record.2)
         .flat_map(|(key, sum)| [(key, sum), (key, -sum)])
         .filter(|(_, sum)| sum % 3 != 0);
+}
+
+/// Rows of two streams, one after the other in time but for 30 ms.
+fn rows(seed: u64, count: u64) -> Vec<Stamped<Either<Record, Record>>> {
+    let mut random = Random::seeded(seed);
+    let mut row = |(at, record): (usize, Record)| {
+        let time = Timestamp::from_millis(at as i64 * 5 - random.below(31) as i64);
+        let side = if random.one_in(2) { Either::Left } else { Either::Right };
+        Stamped { record: side(record), time }
+    };
+    records(seed, count).into_iter().enumerate().map(&mut row).collect()
+}
+
+macro_rules! join_conforms {
+    ($($name:ident: $stage:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            for (seed, count) in [(3, 200), (4, 60)] {
+                let stage = |l: BoxedStream<Record, Timed>, r: BoxedStream<Record, Timed>| {
+                    $stage(l.key_by(key as fn(&Record) -> u64), r.key_by(key as fn(&Record) -> u64))
+                };
+                let checked = suite().check_connected(rows(seed, count), stage);
+                checked.unwrap_or_else(|error| panic!("{error}"));
+            }
+        })*
+    };
+}
+
+/// A stream with event time, keyed.
+type Side = KeyedStream<millstream::dataflow::Identity<Record, Timed>, fn(&Record) -> u64>;
+
+const HUNDRED_MS: Duration = Duration::from_millis(100);
+
+join_conforms! {
+    interval_join_conforms: |l: Side, r: Side| l.interval_join(r, -20..=40).inner();
+    left_interval_join_conforms: |l: Side, r: Side| l.interval_join(r, -20..=40).left();
+    right_interval_join_conforms: |l: Side, r: Side| l.interval_join(r, 10..=40).right();
+    full_interval_join_conforms: |l: Side, r: Side| l.interval_join(r, -20..=-5).full();
+    join_conforms: |l: Side, r: Side| l.join(r).keep_forever().inner();
+    left_join_conforms: |l: Side, r: Side| l.join(r).ttl(HUNDRED_MS).left();
+    right_join_conforms: |l: Side, r: Side| l.join(r).ttl(HUNDRED_MS).right();
+    full_join_conforms: |l: Side, r: Side| l.join(r).keep_forever().full();
+    window_join_conforms: |l: Side, r: Side| {
+        l.join(r).window(tumbling(HUNDRED_MS)).inner(|l, r| (l.0, r.0))
+    };
+    co_group_conforms: |l: Side, r: Side| l.join(r).window(session(HUNDRED_MS / 10)).co_group();
+    join_table_conforms: |l: Side, r: Side| l.join_table(r);
 }
 
 // What the suite is for.

@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::dataflow::blame::said;
-use crate::dataflow::{Chain, DataStream, Identity, KeyedStream};
+use crate::dataflow::{BoxedStream, Chain, DataStream, Identity, KeyedStream, Stamped, Timed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::Key;
+use crate::record::{Either, Key};
 use crate::testing::Random;
 use crate::testing::harness::{Harness, Room};
-use crate::time::{Clock, MonotonicClock, Nanos};
+use crate::time::{Clock, MonotonicClock, Nanos, Timestamp};
 
 /// Records that a signal may emit after its output has closed. More is memory without a bound:
 /// check [`Collector::is_open`](crate::dataflow::Collector::is_open) and return
@@ -86,7 +86,7 @@ impl Conformance {
         C::Out: PartialEq + Debug,
         S: Fn(DataStream<Identity<T>>) -> DataStream<C>,
     {
-        self.run(&records, || Harness::of(&stage))
+        self.run(&records, None, || Harness::of(&stage))
     }
 
     /// Checks what `stage` applies to a stream of `records` keyed by `key_of`.
@@ -105,10 +105,38 @@ impl Conformance {
         C::Out: PartialEq + Debug,
         S: Fn(KeyedStream<Identity<T>, F>) -> DataStream<C>,
     {
-        self.run(&records, || Harness::keyed(key_of.clone(), &stage))
+        self.run(&records, None, || Harness::keyed(key_of.clone(), &stage))
     }
 
-    fn run<T, C>(&self, records: &[T], make: impl Fn() -> Harness<C>) -> Result<()>
+    /// Checks what `stage` makes of two streams with event time, whose records are `rows` in the
+    /// order in which they come. The watermark moves now and then; some rows will be late.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    ///
+    /// # Panics
+    /// As [`Harness::connected`].
+    pub fn check_connected<L, R, C, S>(
+        &self,
+        rows: Vec<Stamped<Either<L, R>>>,
+        stage: S,
+    ) -> Result<()>
+    where
+        L: Clone + Send + 'static,
+        R: Clone + Send + 'static,
+        C: Chain<In = Stamped<Either<L, R>>>,
+        C::Out: PartialEq + Debug,
+        S: Fn(BoxedStream<L, Timed>, BoxedStream<R, Timed>) -> DataStream<C>,
+    {
+        self.run(&rows, Some(|row| row.time), || Harness::connected(&stage))
+    }
+
+    fn run<T, C>(
+        &self,
+        records: &[T],
+        time_of: Option<fn(&T) -> Timestamp>,
+        make: impl Fn() -> Harness<C>,
+    ) -> Result<()>
     where
         T: Clone + Send + 'static,
         C: Chain<In = T>,
@@ -119,7 +147,9 @@ impl Conformance {
         for round in 0..self.rounds {
             let seed = self.seed.wrapping_add(round);
             let script = Script::drawn(seed, records.len());
-            let play = |harness| play(&script, records, harness, deadline);
+            let times: Vec<_> =
+                time_of.map_or_else(Vec::new, |of| records.iter().map(of).collect());
+            let play = |player| play(&script, (records, &times), player, deadline);
             catch_unwind(AssertUnwindSafe(|| {
                 let harness = make().emitted_max(OUTPUTS_MAX);
                 let calm = play(Player { harness, cuts: None })?;
@@ -141,6 +171,8 @@ impl Conformance {
 struct Script {
     /// `ticks[i]` - after how many records, ascending, and how much time passes then.
     ticks: Vec<(usize, Duration)>,
+    /// How far the watermark is behind the latest record, in ms.
+    lag_ms: i64,
 }
 
 impl Script {
@@ -151,7 +183,8 @@ impl Script {
         after.sort_unstable();
         // From a nanosecond to some hours, each magnitude equally likely.
         let mut tick = |after| (after, Duration::from_nanos(1 << random.below(44)));
-        Script { ticks: after.into_iter().map(&mut tick).collect() }
+        let ticks = after.into_iter().map(&mut tick).collect();
+        Script { ticks, lag_ms: random.below(100).cast_signed() }
     }
 }
 
@@ -171,9 +204,11 @@ struct Emitted<T> {
 type Played<T> = std::result::Result<Vec<Emitted<T>>, String>;
 
 /// Feeds `records` with the pauses of `script`, and ends.
+///
+/// * `times` - that of each record, or empty.
 fn play<T: Clone, C: Chain<In = T>>(
     script: &Script,
-    records: &[T],
+    (records, times): (&[T], &[Timestamp]),
     mut player: Player<C>,
     deadline: Nanos,
 ) -> Played<C::Out> {
@@ -185,6 +220,13 @@ fn play<T: Clone, C: Chain<In = T>>(
         let what = format!("records {fed}..{after}");
         emitted.push(Emitted { what, records: player.harness.take_emitted(), is_ordered: true });
         fed = after;
+        if let Some(latest) = times.get(..fed).and_then(|times| times.iter().max()) {
+            let watermark = latest.plus_millis(-script.lag_ms);
+            player.harness.advance_watermark(watermark);
+            let records = player.harness.take_emitted();
+            let what = format!("watermark at {watermark}");
+            emitted.push(Emitted { what, records, is_ordered: false });
+        }
         let what = match time {
             Some(time) if player.harness.advance_clock(time) => format!("tick after {time:?}"),
             Some(_) => continue,

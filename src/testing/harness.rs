@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dataflow::{
-    Chain, DataStream, Emit, Identity, KeyedOperator, KeyedStream, Meta, Operator, Passed,
-    Pipeline, Signal, Stamped, TaskContext, Timed,
+    BoxedStream, Chain, DataStream, Emit, Identity, KeyedOperator, KeyedStream, Meta, Operator,
+    Passed, Pipeline, Signal, Stamped, TaskContext, Timed,
 };
 use crate::exchange::wake::wake_pair;
 use crate::metrics::Tally;
-use crate::record::{Batch, Key};
+use crate::record::{Batch, Either, Key};
 use crate::testing::executor::Futures;
 use crate::time::watermark::Monotone;
 use crate::time::{Nanos, Timestamp};
@@ -71,6 +71,8 @@ pub struct Harness<C: Chain> {
     /// How far processing time has come.
     now: Nanos,
     watermark: Timestamp,
+    /// What came out last of event time.
+    output_watermark: Timestamp,
     fruitless: u32,
 }
 
@@ -148,8 +150,49 @@ impl<C: Chain> Harness<C> {
         let context = TaskContext::new(0, 1, wake_pair().1);
         chain.open(&TaskContext { executor: Some(Arc::new(futures.clone())), ..context });
         let slot = Slot::new(Room::Unbounded);
-        let watermark = Timestamp::MIN;
-        Harness { chain, batch: Batch::new(), slot, futures, now: 0, watermark, fruitless: 0 }
+        Harness {
+            chain,
+            batch: Batch::new(),
+            slot,
+            futures,
+            now: 0,
+            watermark: Timestamp::MIN,
+            output_watermark: Timestamp::MIN,
+            fruitless: 0,
+        }
+    }
+
+    /// A harness for what `stage` makes of two streams with event time by bringing them together,
+    /// with unbounded room. It is fed rows of either side, each with its time.
+    ///
+    /// ```
+    /// use millstream::record::Either;
+    /// use millstream::testing::harness::Harness;
+    ///
+    /// let mut pairs = Harness::connected(|left, right| {
+    ///     let right = right.key_by(|_: &char| ());
+    ///     left.key_by(|_: &u32| ()).interval_join(right, 0..=5).inner()
+    /// });
+    /// pairs.feed_at([(Either::Left(1), 10), (Either::Right('a'), 12)]);
+    /// pairs.advance_watermark(14);
+    /// pairs.feed_at([(Either::Right('b'), 15)]);
+    /// assert_eq!(pairs.take_emitted(), [(1, 'a'), (1, 'b')]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `stage` does not key both streams, or cuts the chain once more.
+    pub fn connected<L, R>(
+        stage: impl FnOnce(BoxedStream<L, Timed>, BoxedStream<R, Timed>) -> DataStream<C>,
+    ) -> Harness<C>
+    where
+        L: Send + 'static,
+        R: Send + 'static,
+        C: Chain<In = Stamped<Either<L, R>>>,
+    {
+        let pipeline = Pipeline::new("harness");
+        let (left, right) = (timed_of(&pipeline), timed_of(&pipeline));
+        // Two for the times, and one for the key of each stream.
+        Self::over(stage(left, right), 4)
     }
 
     /// Gives the operator less room downstream.
@@ -203,6 +246,11 @@ impl<C: Chain> Harness<C> {
             self.watermark = watermark;
             self.signal(Signal::Watermark(watermark));
         }
+    }
+
+    /// How far event time has come behind the operator.
+    pub fn output_watermark(&self) -> Timestamp {
+        self.output_watermark
     }
 
     /// Moves processing time on by `time`, and tells the operator if it asked to be told. Returns
@@ -293,6 +341,9 @@ impl<C: Chain> Harness<C> {
         let is_open = self.slot.begin_call();
         let before = self.slot.emitted.len();
         let passed = self.chain.signal(signal, &mut self.slot);
+        if let Passed::Done(Some(Signal::Watermark(watermark))) = passed {
+            self.output_watermark = watermark;
+        }
         let emitted = self.slot.emitted.len() - before;
         let room = usize::from(is_open);
         self.slot.late = self.slot.late.max(emitted.saturating_sub(room) as u64);
@@ -338,8 +389,14 @@ fn stream<T: Send + 'static>() -> DataStream<Identity<T>> {
     Pipeline::new("harness").source(crate::connector::iterator(std::iter::empty()))
 }
 
-fn timed_stream<T: Send + 'static>() -> DataStream<Identity<T, Timed>> {
-    stream().assign_timestamps(|_| Timestamp::MIN, Monotone::new()).boxed()
+fn timed_stream<T: Send + 'static>() -> BoxedStream<T, Timed> {
+    timed_of(&Pipeline::new("harness"))
+}
+
+/// A stream with event time.
+fn timed_of<T: Send + 'static>(pipeline: &Pipeline) -> BoxedStream<T, Timed> {
+    let nothing = pipeline.source(crate::connector::iterator(std::iter::empty()));
+    nothing.assign_timestamps(|_: &T| Timestamp::MIN, Monotone::new()).boxed()
 }
 
 /// What stands behind the operator.

@@ -2,14 +2,19 @@
 //!
 //! | Join | Of the records of one key it brings together |
 //! | --- | --- |
-//! | [`interval_join`](crate::dataflow::KeyedStream::interval_join) | those near each other in event time |
-//! | [`join`](crate::dataflow::KeyedStream::join)`.window(…)` | those of one window, as pairs or as groups |
-//! | `join(…).ttl(…)`, `join(…).keep_forever()` | all, whenever they come |
-//! | [`join_table`](crate::dataflow::KeyedStream::join_table) | each with the version of a table that held at its time |
+//! | [`interval_join`] | those near each other in event time |
+//! | [`join`]`(…).window(…)` | those of one window, as pairs or as groups |
+//! | [`join`]`(…).ttl(…)`, `.keep_forever()` | all, whenever they come |
+//! | [`join_table`] | each with the version of a table that held at its time |
 //!
-//! [`with_broadcast`](crate::dataflow::DataStream::with_broadcast) needs no keys: every partition
-//! has the whole table. All others are keyed operators over
-//! [`connect`](crate::dataflow::KeyedStream::connect).
+//! [`with_broadcast`] needs no keys: every partition has the whole table. All others are keyed
+//! operators over [`connect`]. What each means to the millisecond is in the folder's `README.md`.
+//!
+//! [`connect`]: crate::dataflow::KeyedStream::connect
+//! [`interval_join`]: crate::dataflow::KeyedStream::interval_join
+//! [`join`]: crate::dataflow::KeyedStream::join
+//! [`join_table`]: crate::dataflow::KeyedStream::join_table
+//! [`with_broadcast`]: crate::dataflow::DataStream::with_broadcast
 
 mod as_of;
 mod broadcast;

@@ -353,3 +353,50 @@ where
         *tally += self.tally;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataflow::Signal;
+    use crate::exchange::combine::Partial;
+    use crate::operator::chain_test::keyed;
+    use crate::operator::join::Update;
+    use crate::record::Batch;
+
+    type Sided = Either<u32, char>;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    /// A batch that is worked off at so many seconds.
+    fn at(second: u64, records: Vec<Sided>) -> Batch<Sided, Partial<(), Never>> {
+        let mut batch = Batch::new();
+        batch.taken = second * SECOND_NS;
+        batch.records = records;
+        batch
+    }
+
+    #[test]
+    fn without_event_time_rows_live_by_the_clock() {
+        let (tally, kinds) = (Tally::default(), PhantomData);
+        let operator = Joining::<LeftOuter, Untimed> { ttl_ms: Some(10_000), tally, kinds };
+        let mut joined = keyed(operator, |_: &Sided| ());
+        let row = |change, left, right| Update { change, row: (left, right) };
+        let (insert, retract) = (Change::Insert, Change::Retract);
+        assert_eq!(joined.feed_batch(at(1, vec![Either::Left(1)])), [row(insert, 1, None)]);
+        assert_eq!(
+            joined.feed_batch(at(11, vec![Either::Right('a')])),
+            [row(retract, 1, None), row(insert, 1, Some('a'))],
+            "exactly as long ago as it lives"
+        );
+        assert!(
+            joined.signal(Signal::Clock(12 * SECOND_NS)).is_empty(),
+            "nothing comes of its end"
+        );
+        assert!(joined.feed_batch(at(12, vec![Either::Right('b')])).is_empty());
+        assert_eq!(
+            joined.feed_batch(at(22, vec![Either::Left(2)])),
+            [row(insert, 2, Some('b'))],
+            "the first letter is gone"
+        );
+    }
+}

@@ -41,7 +41,8 @@ where
     ///     .inner(|click, sale| (click.1, sale.1))
     ///     .collect();
     /// # Engine::new(Config::default())?.run(pipeline)?;
-    /// let mut rows: Vec<_> = together.take().into_iter().map(|row| (row.key, row.value)).collect();
+    /// let rows = together.take().into_iter().map(|row| (row.key, row.value));
+    /// let mut rows: Vec<_> = rows.collect();
     /// rows.sort();
     /// assert_eq!(rows, [("ann", (1, 7)), ("ann", (4, 7))]);
     /// # Ok::<(), millstream::Error>(())
@@ -95,8 +96,8 @@ where
         self.co_group().apply(Pairs { function })
     }
 
-    /// Emits, for each window, the records of both sides, each in the order in which they came:
-    /// what an outer join, or any other, can be made of. One side may be empty.
+    /// Emits, for each window, the records of both sides, in no particular order: what an outer
+    /// join, or any other, can be made of. One side may be empty.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -131,13 +132,16 @@ where
     }
 }
 
-/// The records of the two sides of one key and window, as they came.
+/// The records of the two sides of one key and window, in no particular order.
 pub type Group<L, R> = (Vec<L>, Vec<R>);
 
 /// A [`Group`], with its key and window.
 pub type WindowedGroup<K, L, R> = Windowed<K, Group<L, R>>;
 
-/// The aggregate of [`WindowJoin::co_group`]: the records of both sides, as they came.
+/// The aggregate of [`WindowJoin::co_group`]: all records of both sides.
+///
+/// It merges, since their order does not count: sessions need that, and for sliding windows a
+/// record is kept once and not for each window that it is in.
 pub struct CoGroup<L, R> {
     sides: PhantomData<fn() -> (L, R)>,
 }
@@ -155,9 +159,6 @@ where
 {
     type Accumulator = Group<L, R>;
     type Output = Group<L, R>;
-    /// The order of records is lost in parts.
-    const MERGES: bool = false;
-
     fn add(&self, (left, right): &mut Group<L, R>, record: &Either<L, R>) {
         match record {
             Either::Left(record) => left.push(record.clone()),
