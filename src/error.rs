@@ -38,6 +38,9 @@ pub enum ErrorKind {
     /// A knob or the graph is wrong. Fix it and start again; a retry gives the same answer.
     /// Exit code 78.
     InvalidConfig,
+    /// The job dropped the record of a question without a reply; asked again, it likely does so
+    /// again. Exit code 70.
+    NoReply,
     /// The job has ended or is draining, so it takes nothing any more. Exit code 75.
     Closed,
 }
@@ -49,7 +52,7 @@ impl ErrorKind {
             ErrorKind::Usage => 64,
             ErrorKind::BadData => 65,
             ErrorKind::NoInput => 66,
-            ErrorKind::JobFailed => 70,
+            ErrorKind::JobFailed | ErrorKind::NoReply => 70,
             ErrorKind::CannotCreate => 73,
             ErrorKind::Io => 74,
             ErrorKind::TryAgain | ErrorKind::Closed => 75,

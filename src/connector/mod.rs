@@ -8,6 +8,7 @@ mod file_sink;
 mod for_each;
 mod iterator;
 mod paced;
+mod request;
 mod stdout;
 
 pub mod channel;
@@ -34,6 +35,7 @@ pub use file_sink::{FileSink, file_sink};
 pub use for_each::{ForEach, for_each};
 pub use iterator::{Iter, IteratorSource, iterator};
 pub use paced::{LEAD_NS, PATIENCE_NS, Paced, PacedSource, paced};
+pub use request::{Alarm, Answer, Asked, Asker, Replies, Ring, replies, requests};
 pub use stdout::{Stdout, stdout};
 
 /// A context for tests of one connector.

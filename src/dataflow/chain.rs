@@ -25,7 +25,7 @@ pub trait Chain: Clone + Send + 'static {
     /// Prepares this partition's clone. Called once, before anything else.
     fn open(&mut self, context: &TaskContext);
 
-    /// Works off `batch` from its front. Stops early when `out` or the chain closes, and then leaves
+    /// Works off `batch` from its front. Stops early when `out` or the chain closes, and leaves
     /// the rest. Called only while both are open.
     fn push_batch<E: Emit<Self::Out>>(
         &mut self,

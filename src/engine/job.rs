@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::connector::{Input, Inputs};
+use crate::connector::{Alarm, Asked, Asker, Input, Inputs};
 use crate::dataflow::InputHandle;
 use crate::engine::state::JobState;
 use crate::error::{Error, ErrorKind, Result};
@@ -206,6 +206,43 @@ impl Job {
             ));
         };
         inputs.handle()
+    }
+
+    /// A handle that asks the [`requests`](crate::connector::requests) called `name` and awaits the
+    /// replies. Clone it for more.
+    ///
+    /// The source ends when its handles are dropped, or when the job is drained.
+    ///
+    /// ```
+    /// use millstream::connector::{replies, requests};
+    /// use millstream::prelude::*;
+    ///
+    /// let pipeline = Pipeline::new("squares");
+    /// pipeline
+    ///     .source(requests::<u64, u64>("numbers", 16))
+    ///     .map(|asked| {
+    ///         let n = asked.question;
+    ///         asked.reply(n * n)
+    ///     })
+    ///     .sink(replies());
+    /// let job = Engine::new(Config::default())?.start(pipeline)?;
+    /// let squares = job.asker::<u64, u64>("numbers")?;
+    /// assert_eq!(squares.ask_blocking(12)?, 144); // Or `squares.ask(12).await?`.
+    /// drop(squares);
+    /// job.join()?;
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`input`](Self::input), of which it is one: for records of type
+    /// [`Asked<Q, A>`](crate::connector::Asked).
+    pub fn asker<Q, A>(&self, name: &str) -> Result<Asker<Q, A>>
+    where
+        Q: Send + 'static,
+        A: Send + 'static,
+    {
+        let alarm = Alarm::new(self.threads.system.alarm());
+        Ok(Asker::new(self.input::<Asked<Q, A>>(name)?, alarm))
     }
 
     fn close(&mut self) -> Result<Report> {

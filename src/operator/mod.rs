@@ -33,7 +33,7 @@ pub use flat_map::FlatMap;
 pub use inspect::Inspect;
 pub use map::Map;
 pub use process::{Process, ProcessContext, ProcessFunction, Processed, Timer};
-pub use rate_limit::RateLimit;
+pub use rate_limit::{RateLimit, RateLimited};
 pub use reduce::Reducing;
 pub use sample::Sample;
 pub use sort::{SortByTime, SortedStream};

@@ -15,7 +15,7 @@ const SAVED_NS_MAX: Nanos = 10_000_000;
 const PORTION_NS: Nanos = 100_000;
 
 impl<C: Chain> DataStream<C> {
-    /// Lets at most `records_per_second` records through, in order, and drops none: the input waits,
+    /// Lets at most `records_per_second` records through, in order, dropping none: the input waits,
     /// and with it the source.
     ///
     /// The rate is that of the job. Each of its partitions gets an equal share, whatever the others
@@ -36,10 +36,7 @@ impl<C: Chain> DataStream<C> {
     ///
     /// # Source
     /// A token bucket: Turner, "New directions in communications", 1986.
-    pub fn rate_limit(
-        self,
-        records_per_second: u64,
-    ) -> DataStream<Then<Identity<C::Out, C::Time>, RateLimit>> {
+    pub fn rate_limit(self, records_per_second: u64) -> RateLimited<C> {
         if records_per_second == 0 {
             let text = "rate limit of 0 records per second; allowed: 1 or more";
             self.note_problem(Error::new(ErrorKind::InvalidConfig, text));
@@ -47,6 +44,10 @@ impl<C: Chain> DataStream<C> {
         self.headed().apply(RateLimit::new(records_per_second))
     }
 }
+
+/// The stream of chain `C`, cut, with a limit on its rate.
+pub type RateLimited<C> =
+    DataStream<Then<Identity<<C as Chain>::Out, <C as Chain>::Time>, RateLimit>>;
 
 /// The operator of [`DataStream::rate_limit`].
 #[derive(Clone, Debug)]

@@ -45,6 +45,11 @@ impl Sample {
         Sample { limit: (fraction * (1u64 << DRAW_BITS) as f64) as u64, state: seed }
     }
 
+    #[inline(always)]
+    fn keeps_next(&mut self) -> bool {
+        self.draw() >> (u64::BITS - DRAW_BITS) < self.limit
+    }
+
     /// SplitMix64: Steele, Lea, Flood, OOPSLA 2014.
     #[inline(always)]
     fn draw(&mut self) -> u64 {
@@ -67,7 +72,7 @@ impl<T: Send + 'static> Operator<T> for Sample {
 
     #[inline(always)]
     fn on_record<E: Emit<T>>(&mut self, record: T, out: &mut Collector<'_, E>) {
-        if self.draw() >> (u64::BITS - DRAW_BITS) < self.limit {
+        if self.keeps_next() {
             out.emit(record);
         }
     }
@@ -77,13 +82,12 @@ impl<T: Send + 'static> Operator<T> for Sample {
 mod tests {
     use super::*;
     use crate::exchange::wake::wake_pair;
-    use crate::operator::chain_test::emitted;
 
     fn kept(fraction: f64, seed: u64, partition: usize) -> Vec<u32> {
         let mut sample = Sample::new(fraction, seed);
         let context = TaskContext::new(partition, 8, wake_pair().1);
         Operator::<u32>::open(&mut sample, &context);
-        emitted(sample, (0..100_000).collect())
+        (0..100_000).filter(|_| sample.keeps_next()).collect()
     }
 
     #[test]

@@ -3,7 +3,9 @@
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use actix::clock::sleep;
 use actix::{Actor, Arbiter, System};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -81,6 +83,18 @@ impl SystemThread {
             Error::new(ErrorKind::TryAgain, "cannot start the partitions' threads; fewer may fit")
         })?;
         Ok((SystemThread { thread: Some(thread), system }, handles))
+    }
+
+    /// A way to have something called after a while, on the system's own thread, which is not
+    /// pinned; never, once the system has stopped.
+    pub fn alarm(&self) -> impl Fn(Duration, Box<dyn FnOnce() + Send>) + Send + Sync + use<> {
+        let arbiter = self.system.arbiter().clone();
+        move |wait, call| {
+            arbiter.spawn(async move {
+                sleep(wait).await;
+                call();
+            });
+        }
     }
 
     /// Stops the system and waits for all its threads.

@@ -383,6 +383,11 @@ impl<T> Input<T> {
         self.shared.close();
     }
 
+    /// Whether it takes nothing any more: it was closed, or the job has ended.
+    pub fn is_closed(&self) -> bool {
+        self.queue.gate.load(Ordering::Relaxed) & CLOSED != 0
+    }
+
     /// How many records its partition's queue has room for.
     pub fn capacity(&self) -> usize {
         self.shared.capacity

@@ -5,7 +5,7 @@
 
 pub mod input;
 pub mod output;
-mod wait;
+pub(super) mod wait;
 
 use crossbeam_queue::ArrayQueue;
 

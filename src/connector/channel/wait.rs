@@ -100,7 +100,7 @@ impl WaitList {
 }
 
 /// Blocks the thread until `future` is ready.
-pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+pub(in crate::connector) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
 
     impl Wake for Unpark {

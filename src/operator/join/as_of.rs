@@ -39,8 +39,8 @@ where
     /// # use millstream::time::watermark::Monotone;
     /// # let pipeline = Pipeline::new("example");
     /// // (currency, amount, time in ms), and (currency, rate, time in ms)
-    /// let orders = pipeline.source(iterator([("EUR", 2, 5), ("EUR", 3, 15), ("CHF", 1, 20)]));
-    /// let rates = pipeline.source(iterator([("EUR", 110, 0), ("EUR", 120, 10)]));
+    /// let orders = pipeline.source(iterator([('€', 2, 5), ('€', 3, 15), ('£', 1, 20)]));
+    /// let rates = pipeline.source(iterator([('€', 110, 0), ('€', 120, 10)]));
     /// let orders = orders.assign_timestamps(|order| order.2, Monotone::new());
     /// let rates = rates.assign_timestamps(|rate| rate.2, Monotone::new());
     /// let prices = orders
@@ -51,7 +51,7 @@ where
     /// # Engine::new(Config::default())?.run(pipeline)?;
     /// let mut prices = prices.take();
     /// prices.sort();
-    /// assert_eq!(prices, [("CHF", None), ("EUR", Some(220)), ("EUR", Some(360))]);
+    /// assert_eq!(prices, [('£', None), ('€', Some(220)), ('€', Some(360))]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn join_table<D, G>(

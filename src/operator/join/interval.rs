@@ -40,8 +40,8 @@ impl<C: Chain<Time = Timed>, F, Q> KeyedStream<C, F, Q> {
     /// # use millstream::time::watermark::Monotone;
     /// # let pipeline = Pipeline::new("example");
     /// // (order, time in ms)
-    /// let orders = pipeline.source(iterator([("a", 1_000), ("b", 2_000)]));
-    /// let payments = pipeline.source(iterator([("a", 1_400), ("b", 9_000)]));
+    /// let orders = pipeline.source(iterator([('a', 1_000), ('b', 2_000)]));
+    /// let payments = pipeline.source(iterator([('a', 1_400), ('b', 9_000)]));
     /// let orders = orders.assign_timestamps(|order| order.1, Monotone::new());
     /// let payments = payments.assign_timestamps(|payment| payment.1, Monotone::new());
     /// // Paid within five seconds, or not.
@@ -53,7 +53,7 @@ impl<C: Chain<Time = Timed>, F, Q> KeyedStream<C, F, Q> {
     /// # Engine::new(Config::default())?.run(pipeline)?;
     /// let mut paid = paid.take();
     /// paid.sort();
-    /// assert_eq!(paid, [(("a", 1_000), Some(("a", 1_400))), (("b", 2_000), None)]);
+    /// assert_eq!(paid, [(('a', 1_000), Some(('a', 1_400))), (('b', 2_000), None)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn interval_join<D, G>(

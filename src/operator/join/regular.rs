@@ -27,19 +27,21 @@ impl<C: Chain, F, Q> KeyedStream<C, F, Q> {
     /// ```
     /// # use millstream::{connector::iterator, prelude::*};
     /// # let pipeline = Pipeline::new("example");
-    /// let sellers = pipeline.source(iterator([(1, "Ann"), (2, "Bob")])).key_by(|seller| seller.0);
+    /// // (seller, rating), and (item, seller)
+    /// let sellers = pipeline.source(iterator([(1, 'A'), (2, 'B')])).key_by(|seller| seller.0);
     /// let items = pipeline.source(iterator([("lamp", 1), ("desk", 1), ("vase", 3)]));
+    /// let items = items.map(|(what, seller)| (what.to_owned(), seller));
     /// let offers = items
     ///     .key_by(|item| item.1)
     ///     .join(sellers)
     ///     .keep_forever()
     ///     .inner()
-    ///     .map(|((what, _), (_, who))| (what, who))
+    ///     .map(|((what, _), (_, rating))| (what, rating))
     ///     .collect();
     /// # Engine::new(Config::default())?.run(pipeline)?;
     /// let mut offers = offers.take();
     /// offers.sort();
-    /// assert_eq!(offers, [("desk", "Ann"), ("lamp", "Ann")]);
+    /// assert_eq!(offers, [("desk".to_owned(), 'A'), ("lamp".to_owned(), 'A')]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
     /// Nothing comes out of a join that was not told how long to keep its records:
@@ -118,8 +120,9 @@ where
     /// # let pipeline = Pipeline::new("example");
     /// use millstream::operator::window::Change;
     ///
-    /// let items = pipeline.source(iterator([("lamp", 1), ("vase", 3)])).key_by(|item| item.1);
-    /// let sellers = pipeline.source(iterator([(1, "Ann")])).key_by(|seller| seller.0);
+    /// // (item, seller), and (seller, rating)
+    /// let items = pipeline.source(iterator([(7, 1), (8, 3)])).key_by(|item| item.1);
+    /// let sellers = pipeline.source(iterator([(1, 'A')])).key_by(|seller| seller.0);
     /// let offers = items.join(sellers).keep_forever().left().collect();
     /// # Engine::new(Config::default())?.run(pipeline)?;
     /// let mut rows = Vec::new();
@@ -130,7 +133,7 @@ where
     ///     }
     /// }
     /// rows.sort();
-    /// assert_eq!(rows, [(("lamp", 1), Some((1, "Ann"))), (("vase", 3), None)]);
+    /// assert_eq!(rows, [((7, 1), Some((1, 'A'))), ((8, 3), None)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn left(self) -> DataStream<impl ConnectedChain<C, D, LeftUpdate<C::Out, D::Out>>> {

@@ -30,8 +30,8 @@ where
     /// use millstream::operator::window::tumbling;
     ///
     /// // (user, time in ms)
-    /// let clicks = pipeline.source(iterator([("ann", 1), ("ann", 4), ("bob", 12)]));
-    /// let sales = pipeline.source(iterator([("ann", 7), ("bob", 25)]));
+    /// let clicks = pipeline.source(iterator([('a', 1), ('a', 4), ('b', 12)]));
+    /// let sales = pipeline.source(iterator([('a', 7), ('b', 25)]));
     /// let clicks = clicks.assign_timestamps(|click| click.1, Monotone::new());
     /// let sales = sales.assign_timestamps(|sale| sale.1, Monotone::new());
     /// let together = clicks
@@ -44,7 +44,7 @@ where
     /// let rows = together.take().into_iter().map(|row| (row.key, row.value));
     /// let mut rows: Vec<_> = rows.collect();
     /// rows.sort();
-    /// assert_eq!(rows, [("ann", (1, 7)), ("ann", (4, 7))]);
+    /// assert_eq!(rows, [('a', (1, 7)), ('a', (4, 7))]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn window<W>(self, windows: W) -> WindowJoin<ConnectedStreams<C, F, D, G, Q>, W> {
