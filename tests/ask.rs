@@ -8,7 +8,9 @@ use millstream::prelude::*;
 use millstream::record::Either;
 
 fn start(pipeline: Pipeline) -> Job {
-    Engine::new(Config::builder().partitions(2).build().unwrap()).unwrap().start(pipeline).unwrap()
+    let config = Config::builder().partitions(2).build();
+    let engine = Engine::new(config.expect("a valid configuration")).expect("an engine");
+    engine.start(pipeline).expect("it starts")
 }
 
 /// A job that squares; it drops what is above 100 and keeps 13 to itself, unanswered.

@@ -229,10 +229,10 @@ fn operator_is_told_of_time_when_it_asked_for_it() {
     let mut harness = Harness::of_operator(Metronome::default());
     harness.feed([1, 2, 3]);
     assert_eq!(harness.take_emitted(), [0], "at once, as it asked");
-    assert!(!harness.pass_time(9));
-    assert!(harness.pass_time(10));
+    assert!(!harness.advance_clock(Duration::from_nanos(9)));
+    assert!(harness.advance_clock(Duration::from_nanos(1)));
     harness.feed([4]);
-    assert!(harness.pass_time(25));
+    assert!(harness.advance_clock(Duration::from_nanos(15)));
     harness.end();
     assert_eq!(harness.take_emitted(), [3, 1]);
 }

@@ -378,8 +378,8 @@ fn what_a_join_takes_is_counted() {
 fn joins_that_cannot_be_are_refused_before_the_start() {
     let pipeline = Pipeline::new("refused");
     let stream = || timed(pipeline.source(iterator(rows(1, 3, 0)))).key_by(|row| row.key);
-    #[allow(clippy::reversed_empty_ranges)] // What is to be refused.
-    stream().interval_join(stream(), 5..=4).inner().collect();
+    let (lower, upper) = (5, 4);
+    stream().interval_join(stream(), lower..=upper).inner().collect();
     stream().join(stream()).ttl(Duration::from_micros(999)).inner().collect();
     stream().join(stream()).window(tumbling(Duration::ZERO)).co_group().collect();
     stream().emit_at(EmitAt::EachRecord).join_table(stream()).collect();

@@ -167,9 +167,9 @@ pub(crate) static FLAGS: [Flag; 20] = [
     Flag {
         name: "window",
         short: None,
-        value: Some(("WINDOW", "tumbling:D, sliding:D,D (size, slide) or session:D (1ms..=24h)")),
+        value: Some(("WINDOW", "tumbling:D, sliding:D,D or session:D, 1ms..=24h")),
         default: "tumbling:1s",
-        help: "windows that records are cut into",
+        help: "windows that records are cut into (sliding: size, slide)",
         scope: Scope::Bench,
         set: |options, value| {
             options.run.windows = windows(text(value)?)?;
@@ -179,9 +179,9 @@ pub(crate) static FLAGS: [Flag; 20] = [
     Flag {
         name: "event-rate",
         short: None,
-        value: Some(("N", "1..=1000000000000000 records per second of event time")),
+        value: Some(("N", "1..=1000000000000000 records per second")),
         default: "by workload",
-        help: "how fast event time goes: 1000000, with nexmark 10000",
+        help: "how fast event time goes (1000000; nexmark: 10000)",
         scope: Scope::Bench,
         set: |options, value| {
             options.run.event_rate = Some(parse::count(text(value)?, COUNT)?);

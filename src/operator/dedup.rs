@@ -189,6 +189,7 @@ where
     type State = Seen<I>;
     type Partial = Never;
     const NAME: &'static str = "dedup";
+    const COUNTS_RECORDS: bool = true;
 
     fn check(&self) -> Result<()> {
         if millis(self.within) > 0 {

@@ -84,6 +84,7 @@ impl<T: Send + 'static> Operator<T> for SortByTime<T> {
 
     #[inline]
     fn on_record<E: Emit<T>>(&mut self, record: T, out: &mut Collector<'_, E>) {
+        self.tally.taken += 1;
         if out.time() <= self.watermark {
             self.tally.late += 1;
             return;

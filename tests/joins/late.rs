@@ -54,15 +54,19 @@ fn agrees<N: Naive, C>(make: impl Fn() -> Harness<C>, naive: impl Fn() -> N, lag
 where
     C: Chain<In = Stamped<Sided>, Out = N::Out>,
 {
+    let mut late = 0;
     for seed in 0..200 {
         for room in [Room::Unbounded, Room::OneSlot] {
-            play(seed, make().room(room), naive(), lag_ms);
+            late += play(seed, make().room(room), naive(), lag_ms);
         }
     }
+    assert!(late > 1_000, "{late} of 60,000 rows are late");
 }
 
+/// Returns how many rows were late.
+///
 /// * `lag_ms` - by how much the watermark is held back; `None` where late rows make late results.
-fn play<N: Naive, C>(seed: u64, mut harness: Harness<C>, mut naive: N, lag_ms: Option<i64>)
+fn play<N: Naive, C>(seed: u64, mut harness: Harness<C>, mut naive: N, lag_ms: Option<i64>) -> u64
 where
     C: Chain<In = Stamped<Sided>, Out = N::Out>,
 {
@@ -104,9 +108,9 @@ where
         expected.sort();
         assert_eq!(emitted, expected, "seed {seed}, step {at}");
     }
-    assert!(late > 0 || !seed.is_multiple_of(10), "seed {seed}: some scripts have late rows");
     let tally = harness.tally();
     assert_eq!((tally.late, tally.applied), (late, applied), "seed {seed}");
+    late
 }
 
 /// A row that has come, and whether it has had a match.

@@ -91,6 +91,7 @@ where
     type State = Sides<L, R>;
     type Partial = Never;
     const NAME: &'static str = "join_table";
+    const COUNTS_RECORDS: bool = true;
 
     fn on_record<E: Emit<Self::Out>>(
         &mut self,

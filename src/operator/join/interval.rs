@@ -191,6 +191,7 @@ where
     type State = Sides<L, R>;
     type Partial = Never;
     const NAME: &'static str = "interval_join";
+    const COUNTS_RECORDS: bool = true;
 
     fn check(&self) -> Result<()> {
         let Reach { from_ms, to_ms } = self.left;

@@ -266,6 +266,7 @@ where
     type State = Sides<L, R>;
     type Partial = Never;
     const NAME: &'static str = "join";
+    const COUNTS_RECORDS: bool = true;
 
     fn check(&self) -> Result<()> {
         if self.ttl_ms != Some(0) {
