@@ -33,7 +33,7 @@ where
     sweep: Cursor,
     tick_at: Option<Nanos>,
     wakes: Wakes,
-    /// How many keys of the hash in hand have been woken and are still there.
+    /// How many keys of the hash in hand have been woken.
     woken: usize,
     /// Records that came, where the operator counts what becomes of them.
     taken: u64,
@@ -71,8 +71,12 @@ where
 
     /// How many keys have state here.
     #[cfg(test)]
-    pub(crate) fn keys(&self) -> usize {
-        self.store.len()
+    pub(crate) fn keys(&mut self) -> usize {
+        let (mut cursor, mut count) = (Cursor::new(), 0);
+        while let Some((_, _, state)) = self.store.walk(&mut cursor) {
+            count += usize::from(!Op::is_empty(state));
+        }
+        count
     }
 
     /// Calls `on_tick` for the keys that have changed, as far as there is room.
@@ -116,7 +120,7 @@ where
         Flow::Done
     }
 
-    /// Tells all keys of `hash`, nearly always one, and drops what has become empty.
+    /// Tells all keys of `hash`, nearly always one.
     fn wake_keys<W: TimeLine, E: Emit<Op::Out>>(
         &mut self,
         due: Due,
@@ -132,11 +136,7 @@ where
             if flow == Flow::More {
                 return Flow::More;
             }
-            if Op::is_empty(state) {
-                self.store.remove_at(place);
-            } else {
-                self.woken += 1;
-            }
+            self.woken += 1;
         }
         self.woken = 0;
         Flow::Done
@@ -319,6 +319,9 @@ where
             (false, true) => self.update_run::<false, true, E>(&mut drain, out),
             (false, false) => self.update_run::<false, false, E>(&mut drain, out),
         } {
+            if Op::FORGETS {
+                self.store.make_way(hash, Op::is_empty);
+            }
             let (key, state) = self.store.insert_new(hash, key);
             let (op, wakes) = (&mut self.op, &mut self.wakes);
             let (Meta { time }, record) = (D::meta(&row), D::into_record(row));
@@ -384,6 +387,9 @@ where
             let hash = hash.get();
             if Op::COUNTS_RECORDS {
                 self.taken += Op::record_count(&partial);
+            }
+            if Op::FORGETS {
+                self.store.make_way(hash, Op::is_empty);
             }
             let (key, state) = self.store.entry(hash, key);
             let (op, wakes, time) = (&mut self.op, &mut self.wakes, Timestamp::MIN);

@@ -25,6 +25,8 @@ pub trait KeyedOperator<K, I>: Clone + Send + 'static {
     /// Whether it [`count`](Self::count)s what became of each of its records, applied or late, so
     /// that their sum is checked against what came.
     const COUNTS_RECORDS: bool = false;
+    /// Whether the state of a key may become [empty](Self::is_empty).
+    const FORGETS: bool = false;
 
     /// What is wrong with how it is set up, if anything is; asked before the start.
     fn check(&self) -> Result<()> {
@@ -83,8 +85,10 @@ pub trait KeyedOperator<K, I>: Clone + Send + 'static {
         Flow::Done
     }
 
-    /// Whether nothing is kept of a key, so that its entry may go. Asked when the key has been
-    /// woken, so one whose state becomes empty otherwise should ask to be woken at once.
+    /// Whether nothing is kept of a key, so that its entry may go. Asked where [`FORGETS`] says so,
+    /// when room is needed for another key: one that comes again meanwhile finds its entry.
+    ///
+    /// [`FORGETS`]: Self::FORGETS
     fn is_empty(state: &Self::State) -> bool {
         let _ = state;
         false

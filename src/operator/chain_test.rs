@@ -102,7 +102,7 @@ where
     Op: KeyedOperator<K, I>,
 {
     /// How many keys have state.
-    pub(super) fn keys(&self) -> usize {
+    pub(super) fn keys(&mut self) -> usize {
         self.chain.keys()
     }
 }

@@ -190,6 +190,7 @@ where
     type Partial = Never;
     const NAME: &'static str = "dedup";
     const COUNTS_RECORDS: bool = true;
+    const FORGETS: bool = true;
 
     fn check(&self) -> Result<()> {
         if millis(self.within) > 0 {
@@ -211,9 +212,6 @@ where
             Some(until) => time < until,
             None if self.in_event_time && time <= context.watermark() => {
                 self.tally.late += 1;
-                if seen.woken_at.is_none() {
-                    self.ask(context.watermark(), seen, context);
-                }
                 return;
             }
             None => false,

@@ -265,7 +265,7 @@ impl<P> Process<P> {
         }
     }
 
-    /// Asks for the key to be woken at `time` to see whether its state, or its entry, may go.
+    /// Asks for the key to be woken at `time` to see whether its state is too old.
     fn ask<S, K, E>(
         &self,
         time: Timestamp,
@@ -290,9 +290,6 @@ impl<P> Process<P> {
             return;
         }
         kept.woken_at = Timestamp::MAX;
-        if self.ttl.is_none() || kept.expires_at == Timestamp::MIN {
-            return;
-        }
         if kept.expires_at <= due.until {
             kept.state = S::default();
             kept.expires_at = Timestamp::MIN;
@@ -357,6 +354,7 @@ where
     type State = Processed<P::State>;
     type Partial = Never;
     const NAME: &'static str = P::NAME;
+    const FORGETS: bool = true;
 
     fn check(&self) -> Result<()> {
         match self.ttl {
@@ -377,14 +375,9 @@ where
     ) {
         let time = context.time();
         self.note_write(kept, time, context);
-        let Processed { state, event, processing, .. } = &mut *kept;
-        let mut seen = ProcessContext { context: &mut *context, event, processing, time };
-        self.function.on_record(record, state, &mut seen);
-        // Its entry can go only when it is woken.
-        if <Self as KeyedOperator<K, T>>::is_empty(kept) && kept.woken_at == Timestamp::MAX {
-            let at = if self.in_event_time { context.watermark() } else { context.now() };
-            self.ask(at, kept, context);
-        }
+        let Processed { state, event, processing, .. } = kept;
+        let mut context = ProcessContext { context, event, processing, time };
+        self.function.on_record(record, state, &mut context);
     }
 
     fn on_partial<E: Emit<P::Out>>(

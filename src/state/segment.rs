@@ -74,6 +74,12 @@ impl<K, S> Segment<K, S> {
         Some(self.table.get_bucket_entry(bucket).ok()?.remove().0)
     }
 
+    /// Drops the entries that are spent. The others stay where they are.
+    #[cold]
+    pub(super) fn drop_spent(&mut self, is_spent: impl Fn(&S) -> bool) {
+        self.table.retain(|(_, state)| !is_spent(state));
+    }
+
     /// Puts the entries of `with` in place of its own.
     pub(super) fn replace(&mut self, with: HashTable<(K, S)>) -> HashTable<(K, S)> {
         self.moves += 1;

@@ -159,9 +159,15 @@ impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
         (key, state)
     }
 
-    /// Takes the entry at a place out.
-    pub(crate) fn remove_at(&mut self, place: Place) -> Option<(K, S)> {
-        self.segments[place.segment].remove(place.bucket)
+    /// Drops what is spent where a key of this hash would find no room, so that the place of keys
+    /// that come and go is used again. Goes through a segment at most once for each time that it
+    /// fills up.
+    #[inline]
+    pub(crate) fn make_way(&mut self, hash: u64, is_spent: impl Fn(&S) -> bool) {
+        let at = self.segment_of(hash);
+        if self.segments[at].is_full() {
+            self.segments[at].drop_spent(is_spent);
+        }
     }
 
     /// Takes `key` and its state out.

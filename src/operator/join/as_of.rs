@@ -92,6 +92,7 @@ where
     type Partial = Never;
     const NAME: &'static str = "join_table";
     const COUNTS_RECORDS: bool = true;
+    const FORGETS: bool = true;
 
     fn on_record<E: Emit<Self::Out>>(
         &mut self,

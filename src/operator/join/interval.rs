@@ -192,6 +192,7 @@ where
     type Partial = Never;
     const NAME: &'static str = "interval_join";
     const COUNTS_RECORDS: bool = true;
+    const FORGETS: bool = true;
 
     fn check(&self) -> Result<()> {
         let Reach { from_ms, to_ms } = self.left;

@@ -267,6 +267,7 @@ where
     type Partial = Never;
     const NAME: &'static str = "join";
     const COUNTS_RECORDS: bool = true;
+    const FORGETS: bool = true;
 
     fn check(&self) -> Result<()> {
         if self.ttl_ms != Some(0) {

@@ -118,7 +118,6 @@ where
     /// Which window a record is in is known only where all of its key come together.
     type Partial = Never;
     type Value = A::Output;
-    const EMPTIES_ON_RECORD: bool = true;
 
     #[inline]
     fn on_record<C: WindowContext<A::Output>>(

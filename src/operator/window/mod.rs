@@ -84,8 +84,6 @@ pub trait WindowLogic<T>: Clone + Send + 'static {
     type Partial: Send + 'static;
     /// What comes out per window.
     type Value: Send + 'static;
-    /// Whether a state may be empty once a record is in.
-    const EMPTIES_ON_RECORD: bool = false;
 
     /// Takes one record of `time`; the caller keeps it, and has it back if it is late.
     fn on_record<C: WindowContext<Self::Value>>(

@@ -225,23 +225,12 @@ impl<L, W: WindowTime, O> Windowing<L, W, O> {
         Flow::Done
     }
 
-    /// Counts what became of `records` records. A key whose state is empty is woken, to go.
+    /// Counts what became of `records` records.
     #[inline(always)]
-    fn note<T, K, E>(
-        &mut self,
-        taken: Taken,
-        records: u64,
-        state: &L::State,
-        context: &mut KeyContext<'_, K, E>,
-    ) where
-        L: WindowLogic<T>,
-    {
+    fn note(&mut self, taken: Taken, records: u64) {
         match taken {
             Taken::Applied => self.tally.applied += records,
             Taken::Late => self.tally.late += records,
-        }
-        if (taken == Taken::Late || L::EMPTIES_ON_RECORD) && L::is_empty(state) {
-            W::wake_at(W::watermark(context), context);
         }
     }
 }
@@ -260,6 +249,7 @@ where
     type Partial = Option<L::Partial>;
     const NAME: &'static str = "window";
     const COUNTS_RECORDS: bool = true;
+    const FORGETS: bool = true;
 
     fn waits_for_end(&self) -> bool {
         self.waits_for_end
@@ -275,7 +265,7 @@ where
         let time = W::time(context);
         let mut view = View::<T, K, E, W, O>::new(context);
         let taken = self.logic.on_record(&record, time, state, &mut view);
-        self.note::<T, K, E>(taken, 1, state, context);
+        self.note(taken, 1);
         if taken == Taken::Late
             && let Some(late) = O::late(record)
         {
@@ -293,7 +283,7 @@ where
         let records = L::record_count(&partial);
         let mut view = View::<T, K, E, W, O>::new(context);
         let taken = self.logic.on_partial(partial, state, &mut view);
-        self.note::<T, K, E>(taken, records, state, context);
+        self.note(taken, records);
     }
 
     fn record_count(partial: &Option<L::Partial>) -> u64 {

@@ -22,7 +22,7 @@ impl<W, A> PerWindow<W, A> {
     }
 
     /// Takes `input` into window `id`.
-    #[inline]
+    #[inline(never)]
     pub(super) fn put<T, C>(
         &self,
         id: W::Id,
@@ -68,24 +68,22 @@ impl<W, A> PerWindow<W, A> {
     }
 }
 
-impl<T, W, A> WindowLogic<T> for PerWindow<W, A>
-where
-    W: WindowAssigner<T>,
-    A: Aggregate<T>,
-    A::Accumulator: Clone,
-{
-    type State = Slots<W::Id, A::Accumulator>;
-    type Partial = WindowPartial<W::Id, A::Accumulator>;
-    type Value = A::Output;
-
-    #[inline]
-    fn on_record<C: WindowContext<A::Output>>(
+impl<W, A> PerWindow<W, A> {
+    /// Takes `record` into each of its windows.
+    #[inline(never)]
+    fn assign<T, C>(
         &self,
         record: &T,
         time: Timestamp,
-        state: &mut Self::State,
+        state: &mut Slots<W::Id, A::Accumulator>,
         context: &mut C,
-    ) -> Taken {
+    ) -> Taken
+    where
+        W: WindowAssigner<T>,
+        A: Aggregate<T>,
+        A::Accumulator: Clone,
+        C: WindowContext<A::Output>,
+    {
         let (mut window_count, mut is_applied) = (0, false);
         self.assigner.assign(record, time, |id| {
             window_count += 1;
@@ -96,6 +94,37 @@ where
             is_applied |= self.put(id, &Input::Record(record), state, context) == Taken::Applied;
         });
         if is_applied || window_count == 0 { Taken::Applied } else { Taken::Late }
+    }
+}
+
+impl<T, W, A> WindowLogic<T> for PerWindow<W, A>
+where
+    W: WindowAssigner<T>,
+    A: Aggregate<T>,
+    A::Accumulator: Clone,
+{
+    type State = Slots<W::Id, A::Accumulator>;
+    type Partial = WindowPartial<W::Id, A::Accumulator>;
+    type Value = A::Output;
+
+    #[inline(always)]
+    fn on_record<C: WindowContext<A::Output>>(
+        &self,
+        record: &T,
+        time: Timestamp,
+        state: &mut Self::State,
+        context: &mut C,
+    ) -> Taken {
+        // Most records are of the window that the one before was of.
+        if let Slots::One(id, accumulator) = state
+            && self.assigner.is_only(*id, time)
+            && self.assigner.window(*id).last() > context.watermark()
+            && !self.firings.trigger.is_early()
+        {
+            self.firings.aggregate.add(accumulator, record);
+            return Taken::Applied;
+        }
+        self.assign(record, time, state, context)
     }
 
     fn record_count(partial: &Self::Partial) -> u64 {
