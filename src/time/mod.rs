@@ -1,4 +1,5 @@
 //! Monotonic time and the one place that reads a clock; event time.
+#![doc = include_str!("README.md")]
 
 mod clock;
 mod parse;
