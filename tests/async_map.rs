@@ -111,7 +111,7 @@ fn everything_comes_out_once_and_no_watermark_is_overtaken_in_any_simulated_orde
 fn in_order(seed: u64) -> Vec<u64> {
     let pipeline = Pipeline::new("plain");
     let plain = timed(&pipeline, seed).collect();
-    Simulation::seeded(seed).run(pipeline).unwrap();
+    Simulation::seeded(seed).run(pipeline).expect("it runs");
     plain.take()
 }
 
@@ -193,7 +193,7 @@ fn limit_behind_an_operator_that_emits_at_the_end_holds_nothing_up() {
         let pipeline = Pipeline::new("limited end");
         let counts = pipeline.source(iterator(0..200u64)).key_by(|n| n % 100).count();
         let counts = counts.rate_limit(1_000_000).rate_limit(500_000).collect();
-        Simulation::seeded(seed).run(pipeline).unwrap();
+        Simulation::seeded(seed).run(pipeline).expect("it runs");
         assert_eq!(counts.take().len(), 100, "seed {seed}");
     }
 }
@@ -238,7 +238,8 @@ fn operator_is_told_of_time_when_it_asked_for_it() {
 }
 
 fn engine() -> Engine {
-    Engine::new(Config::builder().partitions(2).build().unwrap()).unwrap()
+    let config = Config::builder().partitions(2).build();
+    Engine::new(config.expect("a valid configuration")).expect("an engine")
 }
 
 #[test]

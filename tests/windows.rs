@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millstream::connector::iterator;
-use millstream::operator::window::{Early, Firing, Mode, session, sliding, tumbling};
+use millstream::operator::window::{Early, Firing, Mode, Windowed, session, sliding, tumbling};
 use millstream::prelude::*;
+use millstream::testing::harness::Harness;
 use millstream::time::watermark::{BoundedDisorder, Monotone};
 use millstream::time::{Clock, MonotonicClock};
 
@@ -98,6 +99,25 @@ fn early_results_are_retracted_by_the_one_on_time() {
     let expected =
         [(Firing::Early, Insert, 2), (Firing::Early, Retract, 2), (Firing::OnTime, Insert, 3)];
     assert_eq!(rows, expected);
+}
+
+#[test]
+fn windows_kept_for_late_records_fire_once_when_time_leaps() {
+    let [ten, hundred] = [10, 100].map(Duration::from_millis);
+    let mut counts = Harness::keyed_timed(
+        |_: &u64| (),
+        |all| all.window(tumbling(ten)).allowed_lateness(hundred).count(),
+    );
+    counts.feed_at([(1, 1), (2, 11), (3, 21), (4, 22)]);
+    counts.advance_watermark(50);
+    let row = |one: &Windowed<(), u64>| (one.window.start.as_millis(), one.firing, one.value);
+    let fired: Vec<_> = counts.take_emitted().iter().map(row).collect();
+    let on_time = [(0, Firing::OnTime, 1), (10, Firing::OnTime, 1), (20, Firing::OnTime, 2)];
+    assert_eq!(fired, on_time);
+    counts.feed_at([(5, 12)]);
+    counts.advance_watermark(200);
+    let fired: Vec<_> = counts.take_emitted().iter().map(row).collect();
+    assert_eq!(fired, [(10, Firing::Late, 2)]);
 }
 
 #[test]

@@ -53,6 +53,10 @@ where
     pub fn new(op: Op, key_of: F, partitioner: Q) -> Self {
         let store = KeyedStore::with_partitioner(partitioner.clone());
         let changed = op.tick_interval().map(|_| KeyedStore::with_partitioner(partitioner.clone()));
+        let mut wakes = Wakes::new();
+        if op.keeps_settled() {
+            wakes.tell_once();
+        }
         Keyed {
             op,
             key_of,
@@ -61,7 +65,7 @@ where
             changed,
             sweep: Cursor::new(),
             tick_at: None,
-            wakes: Wakes::new(),
+            wakes,
             woken: 0,
             taken: 0,
             spare: Vec::new(),

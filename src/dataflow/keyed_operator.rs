@@ -74,6 +74,13 @@ pub trait KeyedOperator<K, I>: Clone + Send + 'static {
         Flow::Done
     }
 
+    /// Whether a state still holds what it has settled, so that it would settle it again. Then a
+    /// key that is woken twice while time moves once is told of an empty stretch, from `until` to
+    /// `until`, the second time; it costs a look into a set for each wake.
+    fn keeps_settled(&self) -> bool {
+        false
+    }
+
     /// As [`on_event_time`](Self::on_event_time), of [`KeyContext::wake_at_clock`].
     fn on_processing_time<E: Emit<Self::Out>>(
         &mut self,

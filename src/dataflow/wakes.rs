@@ -1,5 +1,7 @@
 //! When keys are to be looked at again: the times for which they asked, and how far time has come.
 
+use hashbrown::HashTable;
+
 use crate::dataflow::TaskContext;
 use crate::state::TimerQueue;
 use crate::time::{Nanos, Timestamp};
@@ -32,6 +34,12 @@ impl Wakes {
         Wakes { event: Line::new(), processing: Line::new(), clock: WallClock::default() }
     }
 
+    /// From here on says nothing new to a key that wakes for the second time in one stretch.
+    pub(super) fn tell_once(&mut self) {
+        self.event.told = Some(HashTable::new());
+        self.processing.told = Some(HashTable::new());
+    }
+
     /// Reads the clock of the job from here on.
     pub(super) fn open(&mut self, context: &TaskContext) {
         self.clock = WallClock::started(context);
@@ -61,13 +69,17 @@ pub(crate) struct Line {
     queue: Option<TimerQueue>,
     /// Taken from the queue, and to be told.
     due: Vec<(Timestamp, u64)>,
+    /// Hashes that have been told of the stretch from `after` to `until`; `None` where it does no
+    /// harm to tell them again.
+    told: Option<HashTable<u64>>,
     after: Timestamp,
     pub(super) until: Timestamp,
 }
 
 impl Line {
     fn new() -> Self {
-        Line { queue: None, due: Vec::new(), after: Timestamp::MIN, until: Timestamp::MIN }
+        let (after, until) = (Timestamp::MIN, Timestamp::MIN);
+        Line { queue: None, due: Vec::new(), told: None, after, until }
     }
 
     /// The queue, to be asked for something.
@@ -91,14 +103,21 @@ impl Line {
         }
         let Some((at, hash)) = self.due.last() else {
             self.after = self.until;
+            if let Some(told) = self.told.as_mut().filter(|told| !told.is_empty()) {
+                told.clear();
+            }
             return None;
         };
-        Some((Due { at: *at, after: self.after, until: self.until }, *hash))
+        let is_told = |told: &HashTable<u64>| told.find(*hash, |other| other == hash).is_some();
+        let after = if self.told.as_ref().is_some_and(is_told) { self.until } else { self.after };
+        Some((Due { at: *at, after, until: self.until }, *hash))
     }
 
     /// The wake that was [`next`](Self::next) has been dealt with.
     pub(super) fn settle(&mut self) {
-        self.due.pop();
+        if let (Some((_, hash)), Some(told)) = (self.due.pop(), &mut self.told) {
+            told.entry(hash, |other| *other == hash, |other| *other).or_insert(hash);
+        }
     }
 }
 
@@ -152,6 +171,28 @@ mod tests {
             wakes.processing.next().map(|(due, hash)| (due.at, hash)),
             Some((1_005.into(), 77))
         );
+    }
+
+    #[test]
+    fn a_key_is_told_of_a_stretch_once_where_that_matters() {
+        let mut wakes = Wakes::new();
+        wakes.tell_once();
+        let line = &mut wakes.event;
+        let mut advance = |until: i64, sets: &[(i64, u64)]| {
+            sets.iter().for_each(|(at, hash)| line.queue().set((*at).into(), *hash));
+            line.advance(until.into());
+            let mut told = Vec::new();
+            while let Some((due, hash)) = line.next() {
+                told.push((hash, due.after.as_millis(), due.until.as_millis()));
+                line.settle();
+            }
+            told.sort();
+            told
+        };
+        advance(5, &[]);
+        let told = advance(20, &[(10, 1), (15, 1), (12, 2)]);
+        assert_eq!(told, [(1, 5, 20), (1, 20, 20), (2, 5, 20)]);
+        assert_eq!(advance(40, &[(30, 1)]), [(1, 20, 40)], "of the next one anew");
     }
 
     #[test]

@@ -128,7 +128,7 @@ where
         streams.refuse(windows.check(trigger).err().into_iter());
         let waits_for_end = windows.waits_for_end(trigger);
         let logic = windows.logic(trigger, CoGroup { sides: PhantomData });
-        streams.apply_keyed(Windowing::<_, EventTime, DropLate>::new(logic, waits_for_end))
+        streams.apply_keyed(Windowing::<_, EventTime, DropLate>::new(logic, trigger, waits_for_end))
     }
 }
 

@@ -129,7 +129,7 @@ impl Tumbling {
     /// Starts windows `offset_ms` milliseconds later, or earlier where it is negative. For days in
     /// the time zone UTC+8 it is -28,800,000.
     pub fn offset_ms(self, offset_ms: i64) -> Tumbling {
-        Tumbling { offset_ms, ..self }
+        Tumbling { offset_ms: within(offset_ms, self.size_ms), ..self }
     }
 }
 
@@ -215,6 +215,13 @@ where
     }
 }
 
+/// The offset from 0 to `width_ms` that comes to the same, so that the latest times of all can be
+/// moved by it.
+pub(super) fn within(offset_ms: i64, width_ms: i64) -> i64 {
+    // A width of zero is refused before the start.
+    offset_ms.checked_rem_euclid(width_ms).unwrap_or_default()
+}
+
 /// The latest multiple of `width_ms`, moved by `offset_ms`, that is not after `time`.
 #[inline]
 pub(super) fn start_before(time: Timestamp, width_ms: i64, offset_ms: i64) -> Timestamp {
@@ -270,6 +277,17 @@ mod tests {
         assert_eq!(start(3, 10, -27), 3);
         assert_eq!(start(i64::MAX, i64::MAX, 1), 1);
         assert_eq!(start(i64::MIN + 1, 10, 0), i64::MIN);
+    }
+
+    #[test]
+    fn an_offset_moves_the_latest_windows_of_all_too() {
+        for offset in [-11, 7, -11 - 18 * 1_000] {
+            let windows = tumbling(Duration::from_millis(18)).offset_ms(offset);
+            let mut starts = Vec::new();
+            windows.assign(&(), Timestamp::from_millis(i64::MAX - 1), |id| starts.push(id));
+            let aligned = (i128::from(i64::MAX - 1) - 7).div_euclid(18) * 18 + 7;
+            assert_eq!(starts, [Timestamp::from(aligned as i64)], "{offset}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::dataflow::{Due, Emit, Flow, KeyContext, KeyedOperator};
 use crate::metrics::Tally;
-use crate::operator::window::{Taken, WindowContext, WindowLogic, Windowed};
+use crate::operator::window::{Taken, Trigger, WindowContext, WindowLogic, Windowed};
 use crate::record::{Either, Key};
 use crate::time::Timestamp;
 
@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 /// * `O` - [`DropLate`] or [`EmitLate`].
 pub struct Windowing<L, W, O> {
     logic: L,
+    trigger: Trigger,
     waits_for_end: bool,
     tally: Tally,
     /// Up to where a key has been dealt with whose results had no room.
@@ -24,16 +25,16 @@ pub struct Windowing<L, W, O> {
 }
 
 impl<L, W, O> Windowing<L, W, O> {
-    pub(crate) fn new(logic: L, waits_for_end: bool) -> Self {
+    pub(crate) fn new(logic: L, trigger: Trigger, waits_for_end: bool) -> Self {
         let tally = Tally::default();
-        Windowing { logic, waits_for_end, tally, paused_at: None, kinds: PhantomData }
+        Windowing { logic, trigger, waits_for_end, tally, paused_at: None, kinds: PhantomData }
     }
 }
 
 impl<L: Clone, W, O> Clone for Windowing<L, W, O> {
     /// The logic only: what was counted is counted once.
     fn clone(&self) -> Self {
-        Windowing::new(self.logic.clone(), self.waits_for_end)
+        Windowing::new(self.logic.clone(), self.trigger, self.waits_for_end)
     }
 }
 
@@ -253,6 +254,11 @@ where
 
     fn waits_for_end(&self) -> bool {
         self.waits_for_end
+    }
+
+    /// A window that is kept for late records would fire on time again.
+    fn keeps_settled(&self) -> bool {
+        self.trigger.lateness_ms() > 0
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::operator::window::assigner::{check_length, check_slide, start_before};
+use crate::operator::window::assigner::{check_length, check_slide, start_before, within};
 use crate::operator::window::firing::Firings;
 use crate::operator::window::panes::Panes;
 use crate::operator::window::slots::Slots;
@@ -44,7 +44,7 @@ pub struct Sliding {
 impl Sliding {
     /// Starts windows `offset_ms` milliseconds later, or earlier where it is negative.
     pub fn offset_ms(self, offset_ms: i64) -> Sliding {
-        Sliding { offset_ms, ..self }
+        Sliding { offset_ms: within(offset_ms, self.slide_ms), ..self }
     }
 
     fn start_before(&self, time: Timestamp) -> Timestamp {

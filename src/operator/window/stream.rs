@@ -164,7 +164,8 @@ impl<C: Chain, F, Q, W, S, O> WindowedStream<C, F, Q, W, S, O> {
         self.trigger(trigger)
     }
 
-    fn aggregated<K, A>(self, aggregate: A) -> WindowOutput<C, K, F, Q, W, A, S, O>
+    /// Aggregates; with a late output, results and late records come out as one.
+    pub(crate) fn aggregated<K, A>(self, aggregate: A) -> WindowOutput<C, K, F, Q, W, A, S, O>
     where
         K: Key,
         F: Fn(&C::Out) -> K + Clone + Send + 'static,
@@ -182,7 +183,7 @@ impl<C: Chain, F, Q, W, S, O> WindowedStream<C, F, Q, W, S, O> {
         // A folded record is none that could come out late, and has no time but its own.
         let folds = logic.folds() && !O::KEEPS_RECORDS && S::CLOCK_LEAD_MS == 0;
         let folding = logic.clone();
-        stream.exchange(Windowing::new(logic, waits_for_end), move |context, own| {
+        stream.exchange(Windowing::new(logic, trigger, waits_for_end), move |context, own| {
             let mode = match own.unwrap_or(context.config.pre_aggregate()) {
                 PreAggregate::Auto if folds => CombineMode::Auto,
                 PreAggregate::On if folds => CombineMode::On,
