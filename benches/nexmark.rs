@@ -7,6 +7,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use millstream::connector::generator::{BLOCK, Recipe};
 use millstream::connector::nexmark::Nexmark;
+use millstream::dataflow::{Collector, Meta};
 
 fn generate(c: &mut Criterion) {
     let mut group = c.benchmark_group("nexmark/generate");
@@ -18,7 +19,7 @@ fn generate(c: &mut Criterion) {
         group.bench_function(format!("{rate} events a second"), |b| {
             b.iter(|| {
                 out.clear();
-                input.make(start..start + BLOCK, &mut out);
+                input.make(start..start + BLOCK, &mut Collector::new(&mut out, Meta::default()));
                 start += BLOCK;
                 black_box(&out);
             });

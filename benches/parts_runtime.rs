@@ -11,7 +11,7 @@ use std::thread;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use millstream::config::Idle;
-use millstream::dataflow::{ChainTask, Emit, End, Identity, Meta, Step, StepContext, Task};
+use millstream::dataflow::{ChainTask, Emit, End, Identity, Input, Meta, Step, StepContext, Task};
 use millstream::error::Result;
 use millstream::exchange::Gate;
 use millstream::exchange::lane::lane;
@@ -91,7 +91,8 @@ fn empty_turn(c: &mut Criterion) {
         let mut waiting = || -> Box<dyn Task> {
             let (from, lanes): (Vec<_>, Vec<_>) = (0..2).map(|_| lane(8, None, None)).unzip();
             senders.extend(from);
-            Box::new(ChainTask::new(Box::new(Gate::new(lanes)), Identity::<u64>::new(), Nowhere))
+            let input = Input::Lanes(Box::new(Gate::new(lanes)));
+            Box::new(ChainTask::new(input, Identity::<u64>::new(), Nowhere))
         };
         let mut partition = partition((0..tasks).map(|_| waiting()).collect());
         group.bench_function(BenchmarkId::from_parameter(tasks), |b| {

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream::config::{BatchSize, Pin, PreAggregate};
 use millstream::connector::{blackhole, iterator};
-use millstream::dataflow::{Chain, Polled, Source, SourceConnector, TaskContext};
+use millstream::dataflow::{
+    Chain, Collector, Emit, FromSource, Polled, Source, SourceConnector, TaskContext,
+};
 use millstream::prelude::*;
-use millstream::record::Batch;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -85,7 +86,12 @@ impl SourceConnector for Numbers {
 impl Source for Numbers {
     type Item = u64;
 
-    fn poll(&mut self, max: usize, now: u64, batch: &mut Batch<u64>) -> Result<Polled> {
+    fn poll<E: Emit<u64>>(
+        &mut self,
+        max: usize,
+        now: u64,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         if !self.is_read {
             return Ok(Polled::Done);
         }
@@ -100,14 +106,17 @@ impl Source for Numbers {
             return Ok(Polled::Done);
         }
         let first = self.batches * BATCH;
-        batch.records.extend(first..first + BATCH);
+        assert_eq!(out.emit_all(first..first + BATCH), BATCH, "there is room for a batch");
         self.batches += 1;
         Ok(Polled::Ready)
     }
 }
 
+/// The numbers as a stream.
+type Stream = DataStream<FromSource<Numbers>>;
+
 /// Runs what `build` makes of the numbers, and asserts allocations per batch.
-fn allocates_nothing<C: Chain>(what: &str, build: impl Fn(BoxedStream<u64>) -> DataStream<C>) {
+fn allocates_nothing<C: Chain>(what: &str, build: impl Fn(Stream) -> DataStream<C>) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let config = Config::builder().partitions(2).pin(Pin::Off);
     let config = config.batch_size(BatchSize::Records(BATCH as u32)).build().expect("in bounds");

@@ -303,10 +303,10 @@ const CASES: u64 = 40;
 /// Simulates what `build` makes, and gives what it collected, sorted, and the partitions.
 fn simulated<T: Ord + Send + 'static>(
     seed: u64,
-    build: impl FnOnce(DataStream<millstream::dataflow::Identity<Record>>) -> Collected<T>,
+    build: impl FnOnce(BoxedStream<Record>) -> Collected<T>,
 ) -> (Vec<T>, usize) {
     let pipeline = Pipeline::new("moves");
-    let collected = build(pipeline.source(iterator(records(seed, 60))));
+    let collected = build(pipeline.source(iterator(records(seed, 60))).boxed());
     let partitions = Random::seeded(!seed).within(1..=8) as usize;
     let simulation = Simulation::seeded(seed).partitions(partitions);
     simulation.run(pipeline).unwrap_or_else(|error| panic!("{error}"));
@@ -316,7 +316,7 @@ fn simulated<T: Ord + Send + 'static>(
 }
 
 fn each_seed<T: Ord + Send + std::fmt::Debug + 'static>(
-    build: impl Fn(DataStream<millstream::dataflow::Identity<Record>>) -> Collected<T>,
+    build: impl Fn(BoxedStream<Record>) -> Collected<T>,
     expected: impl Fn(Vec<Record>, usize) -> Vec<T>,
 ) {
     for seed in 0..CASES {

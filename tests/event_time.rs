@@ -11,7 +11,6 @@ use millstream::dataflow::{
     Collector, Emit, Flow, Operator, Polled, Source, SourceConnector, TaskContext,
 };
 use millstream::prelude::*;
-use millstream::record::Batch;
 use millstream::routing::RoundRobin;
 use millstream::testing::simulation::{Simulation, simulate};
 use millstream::time::watermark::BoundedDisorder;
@@ -174,9 +173,14 @@ impl SourceConnector for Silent {
 impl Source for SilentSource {
     type Item = u64;
 
-    fn poll(&mut self, _: usize, now: Nanos, batch: &mut Batch<u64>) -> Result<Polled> {
+    fn poll<E: Emit<u64>>(
+        &mut self,
+        _: usize,
+        now: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         if std::mem::take(&mut self.is_first) {
-            batch.push(1);
+            out.emit(1);
         }
         Ok(Polled::Until(now + 1_000_000))
     }

@@ -12,8 +12,9 @@ mod late;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use millstream::connector::IteratorSource;
 use millstream::connector::{Collected, iterator};
-use millstream::dataflow::{BoxedStream, Identity, Timed};
+use millstream::dataflow::{BoxedStream, FromSource, Timed};
 use millstream::operator::join::Update;
 use millstream::operator::window::{Change, Windowed, session, sliding, tumbling};
 use millstream::prelude::*;
@@ -29,6 +30,9 @@ struct Row {
     time: i64,
     id: u64,
 }
+
+/// Rows from a vector.
+type Rows = DataStream<FromSource<IteratorSource<std::vec::IntoIter<Row>>>>;
 
 /// Rows in order of time but for `disorder_ms`.
 fn rows(seed: u64, count: u64, disorder_ms: u64) -> Vec<Row> {
@@ -49,7 +53,7 @@ fn rows(seed: u64, count: u64, disorder_ms: u64) -> Vec<Row> {
 fn each_partitions<T: Ord + Send + 'static>(
     seed: u64,
     (left, right): (&[Row], &[Row]),
-    build: impl Fn(DataStream<Identity<Row>>, DataStream<Identity<Row>>) -> Collected<T>,
+    build: impl Fn(Rows, Rows) -> Collected<T>,
     mut check: impl FnMut(Vec<T>, String),
 ) {
     for partitions in 1..=3 {
@@ -73,7 +77,7 @@ const DISORDER_MS: u64 = 30;
 type Joined = (Option<Row>, Option<Row>);
 
 /// Gives a stream its times and deals it out, so that partitions see pieces of it.
-fn timed(stream: DataStream<Identity<Row>>) -> BoxedStream<Row, Timed> {
+fn timed(stream: Rows) -> BoxedStream<Row, Timed> {
     let disorder = BoundedDisorder::new(Duration::from_millis(DISORDER_MS));
     stream.assign_timestamps(|row| row.time, disorder).rebalance()
 }

@@ -50,11 +50,11 @@ impl Slow {
 }
 
 /// Records that have come out when all buffers have made a round, however busy the machine is.
-const WARM: u64 = 200_000;
+const WARM: u64 = 400_000;
 
-/// Waits for the sinks to tick until `time` has come and they have taken enough to be warm.
-fn wait(ticks: &Receiver<()>, time: Instant, written: &AtomicU64) {
-    while Instant::now() < time || written.load(Ordering::Relaxed) < WARM {
+/// Waits for the sinks to tick until `time` has come and they have taken `records`.
+fn wait(ticks: &Receiver<()>, time: Instant, written: &AtomicU64, records: u64) {
+    while Instant::now() < time || written.load(Ordering::Relaxed) < records {
         ticks.recv_timeout(Duration::from_secs(10)).expect("the sinks take records");
     }
 }
@@ -74,9 +74,9 @@ fn stays_flat(early: Duration, late: Duration) {
     let config = Config::builder().partitions(2).pin(Pin::Off).build().expect("in bounds");
     let job = Engine::new(config).and_then(|engine| engine.start(pipeline)).expect("it starts");
     let started = Instant::now();
-    wait(&ticked, started + early, &written);
+    wait(&ticked, started + early, &written, WARM);
     let before = resident_bytes();
-    wait(&ticked, started + late, &written);
+    wait(&ticked, started + late, &written, 2 * WARM);
     let after = resident_bytes();
     let (let_in, out) = (job.records(), written.load(Ordering::Relaxed));
     println!("resident: {before} B after {early:?}, {after} B after {late:?}; {out} records out");

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use millstream::connector::{Collected, collection, iterator};
-use millstream::dataflow::{Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext};
+use millstream::dataflow::{
+    Collector, Emit, Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext,
+};
 use millstream::prelude::*;
 use millstream::record::Batch;
 use millstream::runtime::{Partition, PartitionSeed, Progress};
@@ -129,7 +131,7 @@ impl SourceConnector for Silent {
 impl Source for Silent {
     type Item = u64;
 
-    fn poll(&mut self, _: usize, _: u64, _: &mut Batch<u64>) -> Result<Polled> {
+    fn poll<E: Emit<u64>>(&mut self, _: usize, _: u64, _: &mut Collector<'_, E>) -> Result<Polled> {
         Ok(Polled::Pending)
     }
 }
@@ -291,11 +293,16 @@ impl SourceConnector for Burst {
 impl Source for Burst {
     type Item = u64;
 
-    fn poll(&mut self, max: usize, _: u64, batch: &mut Batch<u64>) -> Result<Polled> {
+    fn poll<E: Emit<u64>>(
+        &mut self,
+        max: usize,
+        _: u64,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         let rest = self.0.saturating_sub(max as u64);
-        batch.records.extend(rest..self.0);
-        self.0 = rest;
-        Ok(if batch.is_empty() { Polled::Pending } else { Polled::Ready })
+        let emitted = out.emit_all(rest..self.0);
+        self.0 -= emitted;
+        Ok(if emitted == 0 { Polled::Pending } else { Polled::Ready })
     }
 }
 

@@ -10,9 +10,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::dataflow::{Polled, Source, SourceConnector, TaskContext};
+use crate::dataflow::{Collector, Emit, Meta, Polled, Source, SourceConnector, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::Batch;
 use crate::time::Nanos;
 
 /// Records in a block: the unit in which indexes are dealt to partitions.
@@ -232,29 +231,32 @@ pub trait Recipe: Clone + Send + 'static {
     /// What it makes.
     type Item: Send + 'static;
 
-    /// Appends the records of `indexes`, in order. They all lie in one block.
-    fn make(&mut self, indexes: Range<u64>, out: &mut Vec<Self::Item>);
+    /// Emits the records of `indexes`, in order, as far as there is room; returns how many. They
+    /// all lie in one block.
+    fn make<E: Emit<Self::Item>>(&mut self, indexes: Range<u64>, out: &mut Collector<'_, E>)
+    -> u64;
 }
 
 impl Recipe for BenchInput {
     type Item = (u64, u64);
 
     #[inline]
-    fn make(&mut self, indexes: Range<u64>, out: &mut Vec<(u64, u64)>) {
+    fn make<E: Emit<(u64, u64)>>(
+        &mut self,
+        indexes: Range<u64>,
+        out: &mut Collector<'_, E>,
+    ) -> u64 {
         let (seed, keys) = (self.seed, self.keys);
         let draw = |index: u64| mix64(seed.wrapping_add(index.wrapping_mul(GOLDEN)));
         match &self.table {
-            None => out.extend(indexes.map(|index| {
+            None => out.emit_all(indexes.map(|index| {
                 let bits = draw(index);
                 (scale(bits, keys), bits & 0xFFFF)
             })),
             Some(table) => {
                 let keys = &table[indexes.start as usize % TABLE..];
-                out.extend(
-                    keys.iter()
-                        .zip(indexes)
-                        .map(|(&key, index)| (key.into(), draw(index) & 0xFFFF)),
-                );
+                let records = keys.iter().zip(indexes);
+                out.emit_all(records.map(|(&key, index)| (key.into(), draw(index) & 0xFFFF)))
             }
         }
     }
@@ -274,8 +276,8 @@ where
     type Item = T;
 
     #[inline]
-    fn make(&mut self, indexes: Range<u64>, out: &mut Vec<T>) {
-        out.extend(indexes.map(&mut self.function));
+    fn make<E: Emit<T>>(&mut self, indexes: Range<u64>, out: &mut Collector<'_, E>) -> u64 {
+        out.emit_all(indexes.map(&mut self.function))
     }
 }
 
@@ -303,22 +305,33 @@ impl<R: Recipe> Dealt<R> {
         Dealt { recipe, next, block_end: next + BLOCK, end: records.unwrap_or(u64::MAX), stride }
     }
 
+    /// Emits the next records, at most `max`, and returns how many; fewer only at the end or where
+    /// there is no more room.
+    #[inline]
+    pub fn emit<E: Emit<R::Item>>(&mut self, max: usize, out: &mut Collector<'_, E>) -> usize {
+        let mut left = max as u64;
+        while left > 0 && !self.is_done() {
+            let to = self.block_end.min(self.end).min(self.next.saturating_add(left));
+            let asked = to - self.next;
+            let made = self.recipe.make(self.next..to, out);
+            left -= made;
+            self.next += made;
+            if self.next == self.block_end {
+                self.next = to.saturating_add(self.stride - BLOCK);
+                self.block_end = self.next.saturating_add(BLOCK);
+            }
+            if made < asked {
+                break;
+            }
+        }
+        max - left as usize
+    }
+
     /// Appends the next records to `out`, at most `max`, and returns how many; fewer only at the
     /// end.
     #[inline]
     pub fn fill(&mut self, max: usize, out: &mut Vec<R::Item>) -> usize {
-        let mut room = max as u64;
-        while room > 0 && !self.is_done() {
-            let to = self.block_end.min(self.end).min(self.next.saturating_add(room));
-            room -= to - self.next;
-            self.recipe.make(self.next..to, out);
-            self.next = to;
-            if to == self.block_end {
-                self.next = to.saturating_add(self.stride - BLOCK);
-                self.block_end = self.next.saturating_add(BLOCK);
-            }
-        }
-        max - room as usize
+        self.emit(max, &mut Collector::new(out, Meta::default()))
     }
 
     /// Whether there is no further record.
@@ -418,11 +431,17 @@ impl<R> GeneratorSource<R> {
 impl<R: Recipe> Source for GeneratorSource<R> {
     type Item = R::Item;
 
-    fn poll(&mut self, max: usize, now: Nanos, batch: &mut Batch<R::Item>) -> Result<Polled> {
+    #[inline]
+    fn poll<E: Emit<R::Item>>(
+        &mut self,
+        max: usize,
+        now: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         if self.is_stopped(now) {
             return Ok(Polled::Done);
         }
-        self.dealt.fill(max, &mut batch.records);
+        self.dealt.emit(max, out);
         Ok(if self.dealt.is_done() { Polled::Done } else { Polled::Ready })
     }
 }
@@ -432,6 +451,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::connector::polled;
 
     // The expected figures of this file were made in Python from the definition of `BenchInput`:
     //   M = 2**64 - 1; G = 0x9E3779B97F4A7C15
@@ -562,11 +582,9 @@ mod tests {
 
     #[test]
     fn source_ends_at_its_deadline_or_when_told() {
-        let mut batch = Batch::new();
         let mut source = generate(None, |index| index).until(50).share(0, 1);
-        assert_eq!(source.poll(10, 49, &mut batch).unwrap(), Polled::Ready);
-        assert_eq!(source.poll(10, 50, &mut batch).unwrap(), Polled::Done);
-        assert_eq!(batch.records, Vec::from_iter(0..10));
+        assert_eq!(polled(&mut source, 10, 49), (Polled::Ready, Vec::from_iter(0..10)));
+        assert_eq!(polled(&mut source, 10, 50), (Polled::Done, vec![]));
 
         let stop = Arc::new(AtomicBool::new(false));
         let connector = generate(None, |index| index);
@@ -574,15 +592,13 @@ mod tests {
         let connector = connector.stop_on(Arc::clone(&stop));
         assert!(connector.is_bounded());
         let mut source = connector.share(0, 1);
-        assert_eq!(source.poll(10, 0, &mut batch).unwrap(), Polled::Ready);
+        assert_eq!(polled(&mut source, 10, 0), (Polled::Ready, Vec::from_iter(0..10)));
         stop.store(true, Ordering::Relaxed);
-        assert_eq!(source.poll(10, 0, &mut batch).unwrap(), Polled::Done);
-        assert_eq!(batch.records.len(), 20);
+        assert_eq!(polled(&mut source, 10, 0), (Polled::Done, vec![]));
 
         let mut source = generate(15, |index| index).share(0, 1);
-        assert_eq!(source.poll(10, 0, &mut batch).unwrap(), Polled::Ready);
-        assert_eq!(source.poll(10, 0, &mut batch).unwrap(), Polled::Done);
-        assert_eq!(batch.records.len(), 35);
+        assert_eq!(polled(&mut source, 10, 0), (Polled::Ready, Vec::from_iter(0..10)));
+        assert_eq!(polled(&mut source, 10, 0), (Polled::Done, Vec::from_iter(10..15)));
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! `iterator`: a Rust iterator as a source, read on partition 0.
 
-use crate::dataflow::{Polled, Source, SourceConnector, TaskContext};
+use crate::dataflow::{Collector, Emit, Polled, Source, SourceConnector, TaskContext};
 use crate::error::Result;
-use crate::record::Batch;
 use crate::time::Nanos;
 
 /// A source of what `records` yields, in its order.
@@ -56,13 +55,17 @@ where
 {
     type Item = I::Item;
 
-    fn poll(&mut self, max: usize, _now: Nanos, batch: &mut Batch<I::Item>) -> Result<Polled> {
+    fn poll<E: Emit<I::Item>>(
+        &mut self,
+        max: usize,
+        _: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         let Some(records) = &mut self.records else {
             return Ok(Polled::Done);
         };
-        let before = batch.records.len();
-        batch.records.extend(records.take(max));
-        if batch.records.len() - before == max {
+        let emitted = out.emit_all(records.take(max));
+        if emitted == max as u64 || !out.is_open() {
             return Ok(Polled::Ready);
         }
         // An iterator that ended once is not asked again: not every iterator is fused.
@@ -74,20 +77,17 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connector::test_context;
+    use crate::connector::{polled, test_context};
 
     #[test]
     fn partition_zero_reads_everything_in_order_and_the_others_are_done() {
         let mut connector = iterator(0..5);
         let mut first = connector.open(&test_context(0, 2)).unwrap();
         let mut second = connector.open(&test_context(1, 2)).unwrap();
-        let mut batch = Batch::new();
-        assert_eq!(second.poll(8, 0, &mut batch).unwrap(), Polled::Done);
-        assert_eq!(first.poll(3, 0, &mut batch).unwrap(), Polled::Ready);
-        assert_eq!(batch.records, [0, 1, 2]);
-        assert_eq!(first.poll(3, 0, &mut batch).unwrap(), Polled::Done);
-        assert_eq!(batch.records, [0, 1, 2, 3, 4]);
-        assert_eq!(first.poll(3, 0, &mut batch).unwrap(), Polled::Done);
+        assert_eq!(polled(&mut second, 8, 0), (Polled::Done, vec![]));
+        assert_eq!(polled(&mut first, 3, 0), (Polled::Ready, vec![0, 1, 2]));
+        assert_eq!(polled(&mut first, 3, 0), (Polled::Done, vec![3, 4]));
+        assert_eq!(polled(&mut first, 3, 0), (Polled::Done, vec![]));
     }
 
     #[test]
@@ -98,9 +98,7 @@ mod tests {
             (turn != 2).then_some(turn)
         });
         let mut source = iterator(unfused).open(&test_context(0, 1)).unwrap();
-        let mut batch = Batch::new();
-        assert_eq!(source.poll(4, 0, &mut batch).unwrap(), Polled::Done);
-        assert_eq!(source.poll(4, 0, &mut batch).unwrap(), Polled::Done);
-        assert_eq!(batch.records, [1]);
+        assert_eq!(polled(&mut source, 4, 0), (Polled::Done, vec![1]));
+        assert_eq!(polled(&mut source, 4, 0), (Polled::Done, vec![]));
     }
 }

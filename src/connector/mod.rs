@@ -44,3 +44,16 @@ fn test_context(partition: usize, partitions: usize) -> crate::dataflow::TaskCon
     let waker = crate::exchange::wake::wake_pair().1;
     crate::dataflow::TaskContext::new(partition, partitions, waker)
 }
+
+/// What one poll of `source` says and gives, for tests of one connector.
+#[cfg(test)]
+fn polled<S: crate::dataflow::Source>(
+    source: &mut S,
+    max: usize,
+    now: crate::time::Nanos,
+) -> (crate::dataflow::Polled, Vec<S::Item>) {
+    let mut records = Vec::new();
+    let mut out = crate::dataflow::Collector::new(&mut records, Default::default());
+    let polled = source.poll(max, now, &mut out).expect("the source is well");
+    (polled, records)
+}

@@ -9,9 +9,8 @@
 use std::time::Duration;
 
 use crate::connector::generator::BLOCK;
-use crate::dataflow::{Polled, Source, SourceConnector, TaskContext};
+use crate::dataflow::{Collector, Emit, Polled, Source, SourceConnector, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::Batch;
 use crate::time::Nanos;
 
 /// From the start of the job to the first slot, so that the threads are up when it is due.
@@ -167,17 +166,21 @@ where
 {
     type Item = T;
 
-    fn poll(&mut self, max: usize, now: Nanos, batch: &mut Batch<T>) -> Result<Polled> {
+    fn poll<E: Emit<T>>(
+        &mut self,
+        max: usize,
+        now: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         if self.next >= self.end || now >= self.give_up_at {
             return Ok(Polled::Done);
         }
         let due = self.schedule.due_by(now).min(self.end);
         let until = due.min(self.next.saturating_add(max as u64));
-        for nth in self.next..until {
-            let record = (self.function)(self.schedule.index(nth), self.schedule.due(nth));
-            batch.records.push(record);
-        }
-        self.next = self.next.max(until);
+        let (schedule, function) = (&self.schedule, &mut self.function);
+        let records =
+            (self.next..until).map(|nth| function(schedule.index(nth), schedule.due(nth)));
+        self.next += out.emit_all(records);
         Ok(match self.next {
             next if next >= self.end => Polled::Done,
             next if next < due => Polled::Ready,
@@ -190,7 +193,7 @@ where
 mod tests {
     use super::*;
     use crate::connector::generator::Dealt;
-    use crate::connector::test_context;
+    use crate::connector::{polled, test_context};
 
     type Stamped = (u64, Nanos);
 
@@ -204,11 +207,7 @@ mod tests {
         of: usize,
     ) -> impl FnMut(usize, Nanos) -> (Polled, Vec<Stamped>) {
         let mut source = paced.open(&test_context(p, of)).unwrap();
-        move |max, now| {
-            let mut batch = Batch::new();
-            let polled = source.poll(max, now, &mut batch).unwrap();
-            (polled, batch.records)
-        }
+        move |max, now| polled(&mut source, max, now)
     }
 
     fn at(rate: u64) -> Paced<fn(u64, Nanos) -> Stamped> {
@@ -306,8 +305,12 @@ mod tests {
     impl crate::connector::generator::Recipe for Indexes {
         type Item = u64;
 
-        fn make(&mut self, indexes: std::ops::Range<u64>, out: &mut Vec<u64>) {
-            out.extend(indexes);
+        fn make<E: Emit<u64>>(
+            &mut self,
+            indexes: std::ops::Range<u64>,
+            out: &mut Collector<'_, E>,
+        ) -> u64 {
+            out.emit_all(indexes)
         }
     }
 }

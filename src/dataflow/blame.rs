@@ -44,31 +44,37 @@ fn accuse(operator: Option<&'static str>, key: Option<&dyn Debug>) {
     });
 }
 
-/// Runs `call`; if it panics, `operator` is named.
-#[inline(always)]
-pub(crate) fn watched<R>(operator: &'static str, call: impl FnOnce() -> R) -> R {
-    watch(Some(operator), call)
-}
+/// Names an operator, or the sink, if a panic unwinds before it is [`over`](Watch::over).
+///
+/// An object and no function around a closure: what the closure takes in would be stored for it
+/// where the compiler does not inline it.
+pub(crate) struct Watch(Option<&'static str>);
 
-/// Runs `call` of a sink; if it panics, no operator is named, though some are under way.
-#[inline(always)]
-pub(crate) fn watched_sink<R>(call: impl FnOnce() -> R) -> R {
-    watch(None, call)
-}
-
-#[inline(always)]
-fn watch<R>(operator: Option<&'static str>, call: impl FnOnce() -> R) -> R {
-    struct Guard(Option<&'static str>);
-    impl Drop for Guard {
-        #[inline(always)]
-        fn drop(&mut self) {
-            accuse(self.0, None);
-        }
+impl Watch {
+    /// Watches a call of `operator`.
+    #[inline(always)]
+    pub(crate) fn operator(operator: &'static str) -> Watch {
+        Watch(Some(operator))
     }
-    let guard = Guard(operator);
-    let result = call();
-    std::mem::forget(guard);
-    result
+
+    /// Watches a call of a sink: no operator is named, though some are under way.
+    #[inline(always)]
+    pub(crate) fn sink() -> Watch {
+        Watch(None)
+    }
+
+    /// The call has come back.
+    #[inline(always)]
+    pub(crate) fn over(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Watch {
+    #[inline(always)]
+    fn drop(&mut self) {
+        accuse(self.0, None);
+    }
 }
 
 /// Runs `call`; if it panics, `operator` and `key` are named.
@@ -99,7 +105,8 @@ mod tests {
     #[test]
     fn innermost_stage_and_its_key_are_named() {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            watched("outer", || watched_key("inner", &7, || panic!("planted")))
+            let _outer = Watch::operator("outer");
+            watched_key("inner", &7, || panic!("planted"))
         }));
         assert!(outcome.is_err());
         let culprit = take_culprit().expect("a guard saw it");
@@ -109,14 +116,18 @@ mod tests {
 
     #[test]
     fn sink_within_operators_is_not_taken_for_one() {
-        let outcome = catch_unwind(|| watched("map", || watched_sink(|| panic!("planted"))));
+        let outcome = catch_unwind(|| {
+            let (_map, _sink) = (Watch::operator("map"), Watch::sink());
+            panic!("planted")
+        });
+        let outcome: std::thread::Result<()> = outcome;
         assert!(outcome.is_err());
         assert_eq!(take_culprit(), Some(Culprit { operator: None, key: None }));
     }
 
     #[test]
     fn no_panic_names_nobody() {
-        assert_eq!(watched("fine", || 3), 3);
+        Watch::operator("fine").over();
         assert_eq!(take_culprit(), None);
     }
 }

@@ -2,10 +2,13 @@
 
 use std::vec::Drain;
 
-use crate::dataflow::blame::watched;
+use crate::dataflow::blame::Watch;
+use crate::dataflow::source_head::{NoSource, SourceHead};
 use crate::dataflow::{
-    Collector, Emit, Flow, Meta, Operator, Passed, Signal, TaskContext, TimeDomain, Untimed,
+    Collector, Emit, Flow, Meta, Operator, Passed, Polled, Signal, Source, TaskContext, TimeDomain,
+    Untimed,
 };
+use crate::error::Result;
 use crate::metrics::Tally;
 use crate::record::{Batch, Never};
 use crate::time::Nanos;
@@ -21,6 +24,8 @@ pub trait Chain: Clone + Send + 'static {
     type Out: Send + 'static;
     /// Whether they have an event time.
     type Time: TimeDomain;
+    /// What makes its records where it has no input; else [`NoSource`].
+    type Source: Source;
 
     /// Prepares this partition's clone. Called once, before anything else.
     fn open(&mut self, context: &TaskContext);
@@ -32,6 +37,18 @@ pub trait Chain: Clone + Send + 'static {
         batch: &mut Batch<Self::In, Self::Partial>,
         out: &mut E,
     );
+
+    /// Lets `source` emit into the first stage; says how it stands. Called only while `out` and
+    /// the chain are open.
+    ///
+    /// # Errors
+    /// What the source reports.
+    fn poll<E: Emit<Self::Out>>(
+        &mut self,
+        source: &mut SourceHead<Self::Source>,
+        now: Nanos,
+        out: &mut E,
+    ) -> Result<Polled>;
 
     /// Passes a signal through the stages in turn: what one emits goes before the next one sees
     /// the signal. Says what leaves the chain, which for event time may be something else than
@@ -102,12 +119,22 @@ impl<T: Send + 'static, D: TimeDomain> Chain for Identity<T, D> {
     type Partial = Never;
     type Out = T;
     type Time = D;
+    type Source = NoSource;
 
     fn open(&mut self, _: &TaskContext) {}
 
     #[inline]
     fn push_batch<E: Emit<T>>(&mut self, batch: &mut Batch<D::Row<T>, Never>, out: &mut E) {
         D::pass(&mut batch.records, &mut self.spare, out);
+    }
+
+    fn poll<E: Emit<T>>(
+        &mut self,
+        source: &mut SourceHead<NoSource>,
+        _: Nanos,
+        _: &mut E,
+    ) -> Result<Polled> {
+        source.never()
     }
 
     fn signal<E: Emit<T>>(&mut self, signal: Signal, _: &mut E) -> Passed {
@@ -186,22 +213,26 @@ impl<Op, E> Link<'_, Op, E> {
         E: Emit<Op::Out>,
     {
         let (op, mut out) = (&mut *self.op, Collector::new(&mut *self.next, Meta::default()));
-        watched(Op::NAME, || match signal {
+        let watch = Watch::operator(Op::NAME);
+        let flow = match signal {
             Signal::Watermark(watermark) => op.on_watermark(watermark, &mut out),
             Signal::End => op.on_end(&mut out),
             Signal::Clock(now) if op.wake_at().is_some_and(|at| at <= now) => {
                 op.on_clock(now, &mut out)
             }
             Signal::Clock(_) | Signal::Idle => Flow::Done,
-        })
+        };
+        watch.over();
+        flow
     }
 }
 
 impl<I, Op: Operator<I>, E: Emit<Op::Out>> Emit<I> for Link<'_, Op, E> {
     #[inline(always)]
     fn push(&mut self, record: I, meta: Meta) {
-        let (op, next) = (&mut *self.op, &mut *self.next);
-        watched(Op::NAME, || op.on_record(record, &mut Collector::new(next, meta)));
+        let watch = Watch::operator(Op::NAME);
+        self.op.on_record(record, &mut Collector::new(&mut *self.next, meta));
+        watch.over();
     }
 
     #[inline(always)]
@@ -215,6 +246,7 @@ impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
     type Partial = C::Partial;
     type Out = Op::Out;
     type Time = C::Time;
+    type Source = C::Source;
 
     fn open(&mut self, context: &TaskContext) {
         self.upstream.open(context);
@@ -224,6 +256,16 @@ impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
     #[inline]
     fn push_batch<E: Emit<Op::Out>>(&mut self, batch: &mut Batch<C::In, C::Partial>, out: &mut E) {
         self.upstream.push_batch(batch, &mut Link { op: &mut self.op, next: out });
+    }
+
+    #[inline]
+    fn poll<E: Emit<Op::Out>>(
+        &mut self,
+        source: &mut SourceHead<C::Source>,
+        now: Nanos,
+        out: &mut E,
+    ) -> Result<Polled> {
+        self.upstream.poll(source, now, &mut Link { op: &mut self.op, next: out })
     }
 
     fn signal<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed {

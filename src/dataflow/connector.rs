@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::dataflow::Executor;
+use crate::dataflow::{Collector, Emit, Executor};
 use crate::error::Result;
 use crate::exchange::wake::Wake;
 use crate::metrics::Tally;
@@ -27,16 +27,57 @@ pub enum Polled {
 
 /// One partition's share of an input. Polled on that partition's thread, a few thousand times a
 /// second, whenever downstream has room. Never blocks.
+///
+/// It is the head of its task's loop: what it emits goes through the operators behind it at once,
+/// without being stored in between.
+///
+/// ```
+/// use millstream::dataflow::{Collector, Emit, Polled, Source};
+///
+/// /// The numbers from `next` down to 1.
+/// struct Countdown {
+///     next: u64,
+/// }
+///
+/// impl Source for Countdown {
+///     type Item = u64;
+///
+///     fn poll<E: Emit<u64>>(
+///         &mut self,
+///         max: usize,
+///         _now: u64,
+///         out: &mut Collector<'_, E>,
+///     ) -> millstream::Result<Polled> {
+///         for _ in 0..max {
+///             if self.next == 0 {
+///                 return Ok(Polled::Done);
+///             }
+///             if !out.is_open() {
+///                 break;
+///             }
+///             out.emit(self.next);
+///             self.next -= 1;
+///         }
+///         Ok(Polled::Ready)
+///     }
+/// }
+/// ```
 pub trait Source: Send {
     /// What it makes.
     type Item: Send + 'static;
 
-    /// Appends at most `max` records to `batch` (which may hold some already) and says how it
-    /// stands. `now` is monotonic nanoseconds.
+    /// Emits at most `max` records, fewer if [`out`](Collector::is_open) has no more room, and
+    /// says how it stands: [`Polled::Done`] only if nothing is left. What is emitted without room
+    /// is not lost, but stands in memory that nothing bounds. `now` is monotonic nanoseconds.
     ///
     /// # Errors
     /// An error fails the job. A record that does not parse is no error but a dead letter.
-    fn poll(&mut self, max: usize, now: Nanos, batch: &mut Batch<Self::Item>) -> Result<Polled>;
+    fn poll<E: Emit<Self::Item>>(
+        &mut self,
+        max: usize,
+        now: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled>;
 
     /// Adds to `tally` what it has read since it was opened, and what of that left no record
     /// behind, so that `read = given + unread` can be checked. `given` is what it gave in all its
@@ -92,8 +133,8 @@ pub trait Sink: Send {
     /// is what a sink does that does not say otherwise. A sink does the same with all its records.
     ///
     /// Called once per record, within the loop of the chain; worth its while where taking a record
-    /// costs less than storing it. Records that come from no operator are a batch already and go
-    /// to [`write`](Self::write), so a sink does the same with a record either way.
+    /// costs less than storing it. Records that come from a lane through no operator are a batch
+    /// already and go to [`write`](Self::write), so a sink does the same with a record either way.
     ///
     /// # Errors
     /// The record.

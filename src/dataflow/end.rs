@@ -117,6 +117,16 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> Emit<T> for OutboxEn
         self.staged.push(D::row(record, meta));
     }
 
+    #[inline(always)]
+    fn push_iter(&mut self, records: impl Iterator<Item = T>, meta: Meta) -> u64 {
+        let before = self.staged.len();
+        if self.outbox.is_open() {
+            let room = STAGED_MAX.saturating_sub(before);
+            self.staged.extend(records.take(room).map(|record| D::row(record, meta)));
+        }
+        (self.staged.len() - before) as u64
+    }
+
     fn push_all(&mut self, records: &mut Vec<T>, spare: &mut Vec<T>) {
         let (Some(rows), Some(spare)) = (D::as_rows(records), D::as_rows(spare)) else {
             return feed(records, spare, |record| {

@@ -6,9 +6,10 @@ use crate::dataflow::blame::watched_key;
 use crate::dataflow::chain::{feed, stow};
 use crate::dataflow::wakes::{Due, Line, Wakes};
 use crate::dataflow::{
-    Chain, Emit, Flow, KeyContext, KeyedOperator, Meta, Passed, Signal, TaskContext, TimeDomain,
-    Untimed,
+    Chain, Emit, Flow, KeyContext, KeyedOperator, Meta, NoSource, Passed, Polled, Signal,
+    SourceHead, TaskContext, TimeDomain, Untimed,
 };
+use crate::error::Result;
 use crate::exchange::combine::Partial;
 use crate::metrics::Tally;
 use crate::record::{Batch, Key};
@@ -251,6 +252,7 @@ where
     type Partial = Partial<K, Op::Partial>;
     type Out = Op::Out;
     type Time = D;
+    type Source = NoSource;
 
     fn open(&mut self, context: &TaskContext) {
         self.tick_at = self.op.tick_interval().map(|interval| context.now.saturating_add(interval));
@@ -274,6 +276,15 @@ where
         if batch.records.is_empty() && !batch.partials.is_empty() {
             self.push_partials(batch, out);
         }
+    }
+
+    fn poll<E: Emit<Op::Out>>(
+        &mut self,
+        source: &mut SourceHead<NoSource>,
+        _: Nanos,
+        _: &mut E,
+    ) -> Result<Polled> {
+        source.never()
     }
 
     fn signal<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed {

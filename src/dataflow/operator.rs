@@ -20,9 +20,42 @@ pub trait Emit<T> {
         });
     }
 
+    /// Takes what `records` yields, each with this `meta`, as long as there is room; returns how
+    /// many.
+    #[inline(always)]
+    fn push_iter(&mut self, mut records: impl Iterator<Item = T>, meta: Meta) -> u64 {
+        let mut taken = 0;
+        while self.is_open() {
+            let Some(record) = records.next() else { break };
+            self.push(record, meta);
+            taken += 1;
+        }
+        taken
+    }
+
     /// Whether there is room for what another record makes. Asked once per record by the loop
     /// that feeds the chain, and by operators that make many records from one signal.
     fn is_open(&self) -> bool;
+}
+
+/// A vector takes everything.
+impl<T> Emit<T> for Vec<T> {
+    #[inline(always)]
+    fn push(&mut self, record: T, _: Meta) {
+        Vec::push(self, record);
+    }
+
+    #[inline(always)]
+    fn push_iter(&mut self, records: impl Iterator<Item = T>, _: Meta) -> u64 {
+        let before = self.len();
+        self.extend(records);
+        (self.len() - before) as u64
+    }
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        true
+    }
 }
 
 /// What is known about a record beside the record.
@@ -39,17 +72,18 @@ impl Default for Meta {
     }
 }
 
-/// What an operator emits into.
+/// What operators and sources emit into.
 pub struct Collector<'a, E> {
     next: &'a mut E,
     meta: Meta,
+    emitted: u64,
 }
 
 impl<'a, E> Collector<'a, E> {
     /// A collector for what one record (with this `meta`) makes.
     #[inline]
     pub fn new(next: &'a mut E, meta: Meta) -> Self {
-        Collector { next, meta }
+        Collector { next, meta, emitted: 0 }
     }
 
     /// Event time of the record in hand; [`Timestamp::MIN`] on a stream without.
@@ -64,6 +98,7 @@ impl<'a, E> Collector<'a, E> {
     where
         E: Emit<T>,
     {
+        self.emitted += 1;
         self.next.push(record, self.meta);
     }
 
@@ -74,7 +109,26 @@ impl<'a, E> Collector<'a, E> {
     where
         E: Emit<T>,
     {
+        self.emitted += 1;
         self.next.push(record, Meta { time });
+    }
+
+    /// Sends on what `records` yields, as long as downstream has room; returns how many. `records`
+    /// is not asked for one that there is no room for.
+    #[inline(always)]
+    pub fn emit_all<T>(&mut self, records: impl IntoIterator<Item = T>) -> u64
+    where
+        E: Emit<T>,
+    {
+        let taken = self.next.push_iter(records.into_iter(), self.meta);
+        self.emitted += taken;
+        taken
+    }
+
+    /// How many records it has sent on.
+    #[inline]
+    pub fn emitted(&self) -> u64 {
+        self.emitted
     }
 
     /// Whether downstream has room. An operator that can make millions of records from one signal

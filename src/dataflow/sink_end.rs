@@ -1,6 +1,6 @@
 //! The end of a task that writes to a sink.
 
-use crate::dataflow::blame::watched_sink;
+use crate::dataflow::blame::Watch;
 use crate::dataflow::{Emit, End, Meta, Sink, StepContext};
 use crate::error::Result;
 use crate::metrics::Blocked;
@@ -54,7 +54,10 @@ impl<S: Sink> SinkEnd<S> {
 impl<S: Sink> Emit<S::Item> for SinkEnd<S> {
     #[inline(always)]
     fn push(&mut self, record: S::Item, _: Meta) {
-        match watched_sink(|| self.sink.try_take(record)) {
+        let watch = Watch::sink();
+        let taken = self.sink.try_take(record);
+        watch.over();
+        match taken {
             Ok(()) => self.taken += 1,
             Err(record) => self.gathered.push(record),
         }

@@ -7,10 +7,11 @@ use std::rc::Rc;
 
 use crate::dataflow::end::{EitherEnd, OutboxEnd};
 use crate::dataflow::graph::{EdgeKind, Graph, TaskNode};
-use crate::dataflow::input::{Input, SourceInput};
+use crate::dataflow::input::Input;
 use crate::dataflow::plan::{BuildContext, Draft, Wires};
 use crate::dataflow::route::{Copies, Forward, Route, Spread};
 use crate::dataflow::sink_end::SinkEnd;
+use crate::dataflow::source_head::{FromSource, NoSource, SourceHead};
 use crate::dataflow::{
     Chain, ChainTask, End, Identity, Operator, SinkConnector, SourceConnector, Then, TimeDomain,
     Untimed,
@@ -30,7 +31,7 @@ pub struct Pipeline {
 }
 
 /// Makes a partition's input of a task.
-pub(super) type Head<T, P> = Box<dyn FnMut(&BuildContext<'_>) -> Result<Box<dyn Input<T, P>>>>;
+pub(super) type Head<T, P, S> = Box<dyn FnMut(&BuildContext<'_>) -> Result<Input<T, P, S>>>;
 
 /// A stream whose task is still open: more operators can be fused to its chain.
 ///
@@ -40,7 +41,7 @@ pub(super) type Head<T, P> = Box<dyn FnMut(&BuildContext<'_>) -> Result<Box<dyn 
 pub struct DataStream<C: Chain> {
     draft: Rc<RefCell<Draft>>,
     ticket: usize,
-    head: Head<C::In, C::Partial>,
+    head: Head<C::In, C::Partial, C::Source>,
     chain: C,
     node: TaskNode,
 }
@@ -63,7 +64,10 @@ impl Pipeline {
     }
 
     /// Begins a stream with the records of `connector`. A pipeline may have any number of sources.
-    pub fn source<S: SourceConnector>(&self, mut connector: S) -> DataStream<Identity<S::Item>> {
+    pub fn source<S: SourceConnector>(
+        &self,
+        mut connector: S,
+    ) -> DataStream<FromSource<S::Source>> {
         let node = TaskNode {
             name: connector.name(),
             is_unbounded: !connector.is_bounded(),
@@ -73,12 +77,12 @@ impl Pipeline {
             self.draft.borrow_mut().problems.push(problem);
         }
         self.draft.borrow_mut().inputs.extend(connector.input());
-        let head: Head<S::Item, Never> = Box::new(move |context| {
+        let head: Head<Never, Never, S::Source> = Box::new(move |context| {
             let source = connector.open(context.task)?;
             let max = context.edge.batch_records_for::<S::Item>();
-            Ok(Box::new(SourceInput::new(source, max)))
+            Ok(Input::Source(SourceHead::new(source, max)))
         });
-        DataStream::begin(Rc::clone(&self.draft), node, head, Identity::new())
+        DataStream::begin(Rc::clone(&self.draft), node, head, FromSource::new())
     }
 
     /// The graph so far.
@@ -95,7 +99,7 @@ impl<C: Chain> DataStream<C> {
     pub(crate) fn begin(
         draft: Rc<RefCell<Draft>>,
         node: TaskNode,
-        head: Head<C::In, C::Partial>,
+        head: Head<C::In, C::Partial, C::Source>,
         chain: C,
     ) -> Self {
         let mut names = Vec::new();
@@ -112,7 +116,7 @@ impl<C: Chain> DataStream<C> {
     /// The stream with another chain in its place: one that `change` makes of it.
     pub(crate) fn rechain<D>(self, change: impl FnOnce(C) -> D) -> DataStream<D>
     where
-        D: Chain<In = C::In, Partial = C::Partial>,
+        D: Chain<In = C::In, Partial = C::Partial, Source = C::Source>,
     {
         DataStream {
             draft: self.draft,
@@ -418,9 +422,10 @@ where
 /// A head that merges the lanes of `wires`, one edge each.
 pub(crate) fn gate_head<T: Send + 'static, P: Send + 'static>(
     wires: Vec<Wires<T, P>>,
-) -> Head<T, P> {
+) -> Head<T, P, NoSource> {
     Box::new(move |context| {
-        Ok(Box::new(Gate::over(wires.iter().map(|wires| wires.receivers(context)).collect())))
+        let edges = wires.iter().map(|wires| wires.receivers(context)).collect();
+        Ok(Input::Lanes(Box::new(Gate::over(edges))))
     })
 }
 

@@ -61,23 +61,23 @@ enum Phase {
 
 /// The task of a chain `C` that ends in `E`.
 pub struct ChainTask<C: Chain, E> {
-    input: Box<dyn Input<C::In, C::Partial>>,
+    input: Input<C::In, C::Partial, C::Source>,
     chain: C,
     end: E,
-    /// The batch in hand.
+    /// The batch in hand, of lanes.
     batch: Batch<C::In, C::Partial>,
     phase: Phase,
     /// The signal that has not come through the chain yet. Until it has, nothing else enters.
     passing: Option<Signal>,
     /// A stage has event time to tell, and there was no room for what that may make.
     owes_time: bool,
-    /// When the input wants to be asked again.
+    /// When the source wants to be asked again.
     input_wake_at: Option<Nanos>,
 }
 
 impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// A task that reads `input`, runs `chain` and writes to `end`.
-    pub fn new(input: Box<dyn Input<C::In, C::Partial>>, chain: C, end: E) -> Self {
+    pub fn new(input: Input<C::In, C::Partial, C::Source>, chain: C, end: E) -> Self {
         ChainTask {
             input,
             chain,
@@ -95,29 +95,59 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     fn run(&mut self, step: &mut StepContext<'_>) -> Result<u64> {
         let mut taken = 0;
         for _ in 0..step.batches_max {
-            if !self.chain.is_open() || (self.batch.is_empty() && !self.fetch(step)?) {
+            if !self.chain.is_open() {
                 break;
             }
-            let before = self.batch.len() as u64;
-            self.batch.taken = step.now;
-            self.end.begin_slice(self.batch.intake, step.now);
-            self.chain.push_batch(&mut self.batch, &mut self.end);
-            self.end.end_slice(step)?;
-            taken += before - self.batch.len() as u64;
-            if !self.end.is_open() && !self.end.retry(step)? {
+            let records = match self.input {
+                Input::Lanes(_) => self.work_off(step)?,
+                Input::Source(_) => self.poll(step)?,
+            };
+            taken += records.unwrap_or(0);
+            let is_over = records.is_none() || self.phase != Phase::Running;
+            if is_over || (!self.end.is_open() && !self.end.retry(step)?) {
                 break;
             }
         }
         Ok(taken)
     }
 
+    /// Lets the source emit into the chain; returns how many records, `None` if it has none.
+    fn poll(&mut self, step: &mut StepContext<'_>) -> Result<Option<u64>> {
+        let Input::Source(source) = &mut self.input else { return Ok(None) };
+        let before = source.given();
+        self.end.begin_slice(step.now, step.now);
+        let polled = self.chain.poll(source, step.now, &mut self.end)?;
+        let given = source.given() - before;
+        self.end.end_slice(step)?;
+        self.input_wake_at = None;
+        if given > 0 && polled != Polled::Done {
+            return Ok(Some(given));
+        }
+        self.rest(polled, step.now);
+        Ok((given > 0).then_some(given))
+    }
+
+    /// Works off the batch in hand as far as there is room; returns how many records of it, `None`
+    /// if there is no batch.
+    fn work_off(&mut self, step: &mut StepContext<'_>) -> Result<Option<u64>> {
+        if self.batch.is_empty() && !self.fetch(step)? {
+            return Ok(None);
+        }
+        let before = self.batch.len() as u64;
+        self.batch.taken = step.now;
+        self.end.begin_slice(self.batch.intake, step.now);
+        self.chain.push_batch(&mut self.batch, &mut self.end);
+        self.end.end_slice(step)?;
+        Ok(Some(before - self.batch.len() as u64))
+    }
+
     /// Takes the next batch into hand; `false` if there is none, or if what came first has not come
     /// through the chain.
     fn fetch(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        self.input_wake_at = None;
-        loop {
-            match self.input.next(step.now, &mut self.batch)? {
-                Intake::Batch => break,
+        let edge = loop {
+            let Input::Lanes(lanes) = &mut self.input else { return Ok(false) };
+            match lanes.next(&mut self.batch) {
+                Intake::Batch => break lanes.edge_in_hand(),
                 Intake::Progress(progress) => {
                     let signal = match progress {
                         Progress::Watermark(time) => Signal::Watermark(time),
@@ -132,12 +162,10 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
                     return Ok(false);
                 }
             }
-        }
-        if let Some(edge) = self.input.edge_in_hand() {
-            step.now = step.clock.now();
-            step.metrics.queue_wait(edge, self.batch.sent, step.now);
-            step.metrics.received(edge, self.batch.len() as u64);
-        }
+        };
+        step.now = step.clock.now();
+        step.metrics.queue_wait(edge, self.batch.sent, step.now);
+        step.metrics.received(edge, self.batch.len() as u64);
         Ok(true)
     }
 

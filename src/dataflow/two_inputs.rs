@@ -3,12 +3,11 @@
 use crate::dataflow::input::{Input, Intake};
 use crate::dataflow::plan::{BuildContext, Wires};
 use crate::dataflow::stream::Head;
-use crate::dataflow::{Polled, TimeDomain};
-use crate::error::Result;
+use crate::dataflow::{Lanes, NoSource, Polled, TimeDomain};
 use crate::exchange::{Arrival, Gate};
 use crate::record::{Batch, Either, Never};
+use crate::time::Timestamp;
 use crate::time::watermark::{Inputs, Progress};
-use crate::time::{Nanos, Timestamp};
 
 /// Whose event time counts where two inputs meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +136,7 @@ where
     }
 }
 
-impl<L, R, D, E, P> Input<D::Row<Either<L, R>>, P> for TwoInputs<L, R, D, E>
+impl<L, R, D, E, P> Lanes<D::Row<Either<L, R>>, P> for TwoInputs<L, R, D, E>
 where
     L: Send + 'static,
     R: Send + 'static,
@@ -145,23 +144,21 @@ where
     E: TimeDomain,
     P: Send,
 {
-    fn next(&mut self, _: Nanos, batch: &mut Batch<D::Row<Either<L, R>>, P>) -> Result<Intake> {
+    fn next(&mut self, batch: &mut Batch<D::Row<Either<L, R>>, P>) -> Intake {
         debug_assert!(batch.is_empty(), "the task has worked off what it had");
         let first = self.next;
         for side in [first, 1 - first] {
             if let Some(intake) = self.ask(side, batch) {
-                return Ok(intake);
+                return intake;
             }
         }
         let is_over = self.left.has_ended && self.right.has_ended;
-        Ok(Intake::Nothing(if is_over { Polled::Done } else { Polled::Pending }))
+        Intake::Nothing(if is_over { Polled::Done } else { Polled::Pending })
     }
 
-    fn edge_in_hand(&self) -> Option<usize> {
-        Some(self.in_hand)
+    fn edge_in_hand(&self) -> usize {
+        self.in_hand
     }
-
-    fn drain(&mut self) {}
 }
 
 /// A head that reads the lanes of `left` and of `right`.
@@ -169,7 +166,7 @@ pub(super) fn two_gates_head<L, R, D, E, P>(
     left: Wires<D::Row<L>, Never>,
     right: Wires<E::Row<R>, Never>,
     time_of: TimeOf,
-) -> Head<D::Row<Either<L, R>>, P>
+) -> Head<D::Row<Either<L, R>>, P, NoSource>
 where
     L: Send + 'static,
     R: Send + 'static,
@@ -180,7 +177,7 @@ where
     Box::new(move |context: &BuildContext<'_>| {
         let left = Gate::new(left.receivers(context));
         let right = Gate::new(right.receivers(context));
-        Ok(Box::new(TwoInputs::<L, R, D, E>::new(left, right, time_of)))
+        Ok(Input::Lanes(Box::new(TwoInputs::<L, R, D, E>::new(left, right, time_of))))
     })
 }
 
@@ -223,16 +220,16 @@ mod tests {
         let mut batch: Batch<Read> = Batch::new();
         let mut seen = Vec::new();
         loop {
-            match Input::<Read, Never>::next(inputs, 0, &mut batch).expect("gates do not fail") {
+            match Lanes::<Read, Never>::next(inputs, &mut batch) {
                 Intake::Batch => {
-                    let edge = Input::<Read, Never>::edge_in_hand(inputs);
+                    let edge = Lanes::<Read, Never>::edge_in_hand(inputs);
                     assert_eq!(batch.sent, 7);
                     for record in batch.records.drain(..) {
                         let (text, side) = match record {
                             Either::Left(number) => (number.to_string(), 0),
                             Either::Right(letter) => (letter.to_string(), 1),
                         };
-                        assert_eq!(edge, Some(side), "{text} is told by its edge");
+                        assert_eq!(edge, side, "{text} is told by its edge");
                         seen.push(text);
                     }
                 }

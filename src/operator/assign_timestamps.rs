@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::dataflow::blame::watched;
-use crate::dataflow::{Chain, DataStream, Emit, Meta, Passed, Signal, TaskContext, Timed};
+use crate::dataflow::blame::Watch;
+use crate::dataflow::{
+    Chain, DataStream, Emit, Meta, Passed, Polled, Signal, SourceHead, TaskContext, Timed,
+};
 use crate::metrics::Tally;
 use crate::record::Batch;
 use crate::time::watermark::{Guarded, IdleTimeout, WatermarkGenerator};
@@ -194,11 +196,12 @@ where
     #[inline(always)]
     fn push(&mut self, record: T, _: Meta) {
         *self.has_seen = true;
-        let time = watched(NAME, || {
-            let time = (self.time_of)(&record).time()?;
+        let watch = Watch::operator(NAME);
+        let time = (self.time_of)(&record).time();
+        if let Some(time) = time {
             self.guard.observe(&record, time);
-            Some(time)
-        });
+        }
+        watch.over();
         match time {
             Some(time) => self.next.push(record, Meta { time }),
             // Relaxed: a counter that nothing else hangs on.
@@ -249,6 +252,7 @@ where
     type Partial = C::Partial;
     type Out = C::Out;
     type Time = Timed;
+    type Source = C::Source;
 
     fn open(&mut self, context: &TaskContext) {
         self.upstream.open(context);
@@ -269,6 +273,23 @@ where
             next: out,
         };
         self.upstream.push_batch(batch, &mut stamper);
+    }
+
+    #[inline]
+    fn poll<E: Emit<C::Out>>(
+        &mut self,
+        source: &mut SourceHead<C::Source>,
+        now: Nanos,
+        out: &mut E,
+    ) -> crate::error::Result<Polled> {
+        let mut stamper = Stamper {
+            time_of: &mut self.time_of,
+            guard: &mut self.guard,
+            has_seen: &mut self.has_seen,
+            dead_letters: &self.dead_letters,
+            next: out,
+        };
+        self.upstream.poll(source, now, &mut stamper)
     }
 
     fn signal<E: Emit<C::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed {

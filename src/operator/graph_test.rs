@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::config::Config;
 use crate::dataflow::{
-    BuildContext, Pipeline, Polled, Sink, SinkConnector, Source, SourceConnector, StepContext,
-    TaskContext,
+    BuildContext, Collector, Emit, Pipeline, Polled, Sink, SinkConnector, Source, SourceConnector,
+    StepContext, TaskContext,
 };
 use crate::error::Result;
 use crate::exchange::EdgeConfig;
@@ -42,9 +42,14 @@ pub(super) struct Listed<T>(std::vec::IntoIter<T>);
 impl<T: Send + 'static> Source for Listed<T> {
     type Item = T;
 
-    fn poll(&mut self, max: usize, _: Nanos, batch: &mut Batch<T>) -> Result<Polled> {
-        batch.records.extend(self.0.by_ref().take(max));
-        Ok(if batch.is_empty() { Polled::Done } else { Polled::Ready })
+    fn poll<E: Emit<T>>(
+        &mut self,
+        max: usize,
+        _: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
+        let emitted = out.emit_all(self.0.by_ref().take(max));
+        Ok(if emitted == 0 { Polled::Done } else { Polled::Ready })
     }
 }
 

@@ -91,7 +91,7 @@ impl<C: Chain> Harness<C> {
     where
         C: Chain<In = T>,
     {
-        Self::over(stage(stream()), 0)
+        Self::over(stage(stream()), 1)
     }
 
     /// A harness for what `stage` applies to a stream keyed by `key_of`, with unbounded room.
@@ -108,7 +108,7 @@ impl<C: Chain> Harness<C> {
         F: Fn(&T) -> K + Clone + Send + 'static,
         C: Chain<In = T>,
     {
-        Self::over(stage(stream().key_by(key_of)), 1)
+        Self::over(stage(stream().key_by(key_of)), 2)
     }
 
     /// A harness for the operators that `stage` applies to a stream with event time; fed with
@@ -386,7 +386,7 @@ where
 }
 
 fn stream<T: Send + 'static>() -> DataStream<Identity<T>> {
-    Pipeline::new("harness").source(crate::connector::iterator(std::iter::empty()))
+    Pipeline::new("harness").source(crate::connector::iterator(std::iter::empty())).boxed()
 }
 
 fn timed_stream<T: Send + 'static>() -> BoxedStream<T, Timed> {

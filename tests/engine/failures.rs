@@ -269,12 +269,17 @@ impl SourceConnector for Refuses {
 impl Source for Refuses {
     type Item = u64;
 
-    fn poll(&mut self, _: usize, _: u64, batch: &mut Batch<u64>) -> Result<Polled> {
+    fn poll<E: Emit<u64>>(
+        &mut self,
+        _: usize,
+        _: u64,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         self.at -= 1;
         if self.at == 0 {
             return Err(Error::new(ErrorKind::Io, "the disk is gone"));
         }
-        batch.push(self.at);
+        out.emit(self.at);
         Ok(Polled::Ready)
     }
 }

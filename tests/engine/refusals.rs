@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use millstream::connector::{blackhole, channel, collection, csv_file, file_sink, iterator};
-use millstream::dataflow::{Polled, Source, SourceConnector, TaskContext};
+use millstream::dataflow::{Collector, Emit, Polled, Source, SourceConnector, TaskContext};
 use millstream::prelude::*;
-use millstream::record::Batch;
 use millstream::routing::Ranges;
 use millstream::state::aggregate::{Count, distinct_sketch};
 
@@ -175,7 +174,7 @@ struct Nothing;
 impl Source for Nothing {
     type Item = u64;
 
-    fn poll(&mut self, _: usize, _: u64, _: &mut Batch<u64>) -> Result<Polled> {
+    fn poll<E: Emit<u64>>(&mut self, _: usize, _: u64, _: &mut Collector<'_, E>) -> Result<Polled> {
         Ok(Polled::Done)
     }
 }

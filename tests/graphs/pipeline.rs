@@ -2,11 +2,11 @@
 
 use millstream::connector::{Collected, collection, iterator};
 use millstream::dataflow::{
-    Emit, Identity, KeyContext, KeyedOperator, KeyedStream, Polled, Source, SourceConnector,
-    TaskContext,
+    Collector, Emit, Identity, KeyContext, KeyedOperator, KeyedStream, Polled, Source,
+    SourceConnector, TaskContext,
 };
 use millstream::prelude::*;
-use millstream::record::{Batch, Either, Never};
+use millstream::record::{Either, Never};
 use millstream::routing::{KeyedPartitioner, Modulo, Partitioner, Ranges, RoundRobin};
 use millstream::state::aggregate::{Count, sum};
 use millstream::testing::Random;
@@ -204,14 +204,19 @@ impl SourceConnector for Splits {
 impl Source for SplitsSource {
     type Item = Item;
 
-    fn poll(&mut self, max: usize, now: u64, batch: &mut Batch<Item>) -> Result<Polled> {
+    fn poll<E: Emit<Item>>(
+        &mut self,
+        max: usize,
+        now: u64,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         self.splits.retain(|split| split.len() > 0);
         if self.splits.is_empty() {
             return Ok(Polled::Done);
         }
         let split = self.random.index(self.splits.len());
         let count = self.random.index(max + 1);
-        batch.records.extend(self.splits[split].by_ref().take(count));
+        out.emit_all(self.splits[split].by_ref().take(count));
         Ok(match self.random.below(8) {
             0 => {
                 self.context.waker.wake();

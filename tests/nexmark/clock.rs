@@ -3,10 +3,9 @@
 use millstream::connector::event_times::BASE_TIME;
 use millstream::connector::nexmark::result::BidderCount;
 use millstream::connector::nexmark::{Event, Nexmark};
-use millstream::dataflow::{Polled, Source, SourceConnector, TaskContext};
+use millstream::dataflow::{Collector, Emit, Polled, Source, SourceConnector, TaskContext};
 use millstream::nexmark;
 use millstream::prelude::*;
-use millstream::record::Batch;
 use millstream::testing::simulation::Simulation;
 use millstream::time::Nanos;
 
@@ -78,11 +77,11 @@ struct FollowingSource {
 impl Source for FollowingSource {
     type Item = Event;
 
-    fn poll(
+    fn poll<E: Emit<Event>>(
         &mut self,
         max: usize,
         now: Nanos,
-        batch: &mut Batch<Event>,
+        out: &mut Collector<'_, E>,
     ) -> millstream::Result<Polled> {
         for _ in 0..max {
             let Some(next) = self.events.last() else { return Ok(Polled::Done) };
@@ -91,7 +90,7 @@ impl Source for FollowingSource {
             if due > now {
                 return Ok(Polled::Until(due));
             }
-            batch.records.extend(self.events.pop());
+            out.emit_all(self.events.pop());
         }
         Ok(Polled::Ready)
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use millstream::connector::generator::GeneratorSource;
 use millstream::connector::generator::{Generator, generator};
 use millstream::connector::nexmark::{Event, Nexmark};
-use millstream::dataflow::{Chain, Identity};
+use millstream::dataflow::{Chain, FromSource};
 use millstream::nexmark;
 use millstream::prelude::*;
 use millstream::testing::simulation::Simulation;
@@ -25,7 +26,7 @@ fn source(seed: u64) -> Generator<Nexmark> {
     generator(input(seed), EVENTS)
 }
 
-type Events = DataStream<Identity<Event>>;
+type Events = DataStream<FromSource<GeneratorSource<Nexmark>>>;
 
 /// Runs `query` on one to three threads, and in a simulation, for three seeds; `settle` makes of
 /// its rows, in their order, those that count.

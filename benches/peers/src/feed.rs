@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use millstream::connector::generator::{BLOCK, BenchInput, Dealt};
+use millstream::dataflow::{Collector, Emit, Meta};
 
 use crate::case::Case;
 
@@ -90,10 +91,14 @@ impl Feed {
 
     /// Appends the next warm-up records, at most `max`, and returns how many; 0 at their end.
     pub fn fill_warm(&mut self, max: usize, out: &mut Vec<Record>) -> usize {
+        self.emit_warm(max, &mut Collector::new(out, Meta::default()))
+    }
+
+    /// As [`fill_warm`](Self::fill_warm), into a chain, as far as there is room.
+    pub fn emit_warm<E: Emit<Record>>(&mut self, max: usize, out: &mut Collector<'_, E>) -> usize {
         let end = self.warm.end.min(self.warm.start + max as u64);
-        let count = end - self.warm.start;
-        out.extend((self.warm.start..end).map(|key| (key, 0)));
-        self.warm.start = end;
+        let count = out.emit_all((self.warm.start..end).map(|key| (key, 0)));
+        self.warm.start += count;
         count as usize
     }
 
@@ -101,6 +106,12 @@ impl Feed {
     #[inline]
     pub fn fill(&mut self, max: usize, out: &mut Vec<Record>) -> usize {
         self.timed.fill(max, out)
+    }
+
+    /// As [`fill`](Self::fill), into a chain, as far as there is room.
+    #[inline]
+    pub fn emit<E: Emit<Record>>(&mut self, max: usize, out: &mut Collector<'_, E>) -> usize {
+        self.timed.emit(max, out)
     }
 }
 

@@ -12,7 +12,7 @@ use millstream::Result;
 use millstream::config::{Config, Idle, PreAggregate};
 use millstream::connector::generator::{BenchInput, keyed_count_checksum};
 use millstream::dataflow::{
-    Pipeline, Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext,
+    Collector, Emit, Pipeline, Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext,
 };
 use millstream::engine::Engine;
 use millstream::record::Batch;
@@ -117,17 +117,23 @@ impl Source for FeedSource {
     type Item = Record;
 
     #[inline]
-    fn poll(&mut self, max: usize, now: u64, batch: &mut Batch<Record>) -> Result<Polled> {
+    fn poll<E: Emit<Record>>(
+        &mut self,
+        max: usize,
+        now: u64,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         match self.stage {
             Stage::Running => {
-                let filled = self.feed.fill(max, &mut batch.records);
+                let filled = self.feed.emit(max, out);
                 return Ok(if filled == 0 { Polled::Done } else { Polled::Ready });
             }
             Stage::Warming => {
-                if self.feed.fill_warm(max, &mut batch.records) == 0 {
-                    self.line.arrive();
-                    self.stage = Stage::Waiting;
+                if self.feed.emit_warm(max, out) > 0 {
+                    return Ok(Polled::Ready);
                 }
+                self.line.arrive();
+                self.stage = Stage::Waiting;
             }
             Stage::Waiting => {
                 if self.line.is_open() {
@@ -136,7 +142,7 @@ impl Source for FeedSource {
             }
         }
         // A source that waits for the line asks to be asked again at once.
-        Ok(if batch.is_empty() { Polled::Until(now) } else { Polled::Ready })
+        Ok(Polled::Until(now))
     }
 }
 

@@ -10,7 +10,7 @@ use millstream::Result;
 use millstream::config::{Config, Idle};
 use millstream::connector::generator::{BenchInput, Dealt};
 use millstream::dataflow::{
-    Emit, KeyContext, KeyedOperator, Pipeline, Polled, Sink, SinkConnector, Source,
+    Collector, Emit, KeyContext, KeyedOperator, Pipeline, Polled, Sink, SinkConnector, Source,
     SourceConnector, TaskContext,
 };
 use millstream::engine::Engine;
@@ -136,7 +136,12 @@ struct Schedule {
 impl Source for Schedule {
     type Item = Timed;
 
-    fn poll(&mut self, max: usize, now: u64, batch: &mut Batch<Timed>) -> Result<Polled> {
+    fn poll<E: Emit<Timed>>(
+        &mut self,
+        max: usize,
+        now: u64,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         let start = match self.stage {
             Stage::Running(start) => start,
             Stage::New => {
@@ -156,7 +161,8 @@ impl Source for Schedule {
         self.made.clear();
         self.dealt.fill(max.min((due - self.sent) as usize), &mut self.made);
         for &(key, value) in &self.made {
-            batch.records.push((key, value, self.sent * self.interval_ns));
+            // There is room for a batch, and more is no harm.
+            out.emit((key, value, self.sent * self.interval_ns));
             self.sent += 1;
         }
         Ok(match self.sent {

@@ -7,7 +7,8 @@ use millstream::Result;
 use millstream::config::PreAggregate;
 use millstream::connector::nexmark::Event;
 use millstream::dataflow::{
-    Chain, DataStream, Pipeline, Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext,
+    Chain, Collector, DataStream, Emit, Pipeline, Polled, Sink, SinkConnector, Source,
+    SourceConnector, TaskContext,
 };
 use millstream::engine::Engine;
 use millstream::record::Batch;
@@ -102,14 +103,18 @@ impl Source for EventsSource {
     type Item = Event;
 
     #[inline]
-    fn poll(&mut self, max: usize, now: u64, batch: &mut Batch<Event>) -> Result<Polled> {
+    fn poll<E: Emit<Event>>(
+        &mut self,
+        max: usize,
+        now: u64,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         match self.stage {
             Stage::Running => {
                 let rest = &self.events.of(self.partition)[self.next..];
-                let taken = &rest[..max.min(rest.len())];
-                batch.records.extend_from_slice(taken);
-                self.next += taken.len();
-                return Ok(if taken.is_empty() { Polled::Done } else { Polled::Ready });
+                let taken = out.emit_all(rest[..max.min(rest.len())].iter().copied());
+                self.next += taken as usize;
+                return Ok(if taken == 0 { Polled::Done } else { Polled::Ready });
             }
             Stage::New => {
                 self.line.arrive();
@@ -169,6 +174,12 @@ struct TallySink<R, T> {
 
 impl<R: Send + 'static, T: Tally<R>> Sink for TallySink<R, T> {
     type Item = R;
+
+    #[inline(always)]
+    fn try_take(&mut self, row: R) -> std::result::Result<(), R> {
+        self.tally.add(row);
+        Ok(())
+    }
 
     fn write(&mut self, batch: &mut Batch<R>, _: u64) -> Result<()> {
         batch.records.drain(..).for_each(|row| self.tally.add(row));

@@ -3,9 +3,8 @@
 use crate::cli::workload::meter::Meter;
 use crate::connector::generator::{Generator, Recipe};
 use crate::connector::{Paced, PacedSource};
-use crate::dataflow::{Polled, Source, SourceConnector, TaskContext};
+use crate::dataflow::{Collector, Emit, Polled, Source, SourceConnector, TaskContext};
 use crate::error::Result;
-use crate::record::Batch;
 use crate::time::Nanos;
 
 /// Which partitions have a share of the records.
@@ -108,16 +107,21 @@ where
     type Item = G::Item;
 
     #[inline]
-    fn poll(&mut self, max: usize, now: Nanos, batch: &mut Batch<G::Item>) -> Result<Polled> {
-        let before = batch.records.len();
+    fn poll<E: Emit<G::Item>>(
+        &mut self,
+        max: usize,
+        now: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
+        let before = out.emitted();
         let polled = match &mut self.share {
-            Share::Free(source) => source.poll(max, now, batch),
-            Share::Scheduled(source) => source.poll(max, now, batch),
+            Share::Free(source) => source.poll(max, now, out),
+            Share::Scheduled(source) => source.poll(max, now, out),
             Share::None => Ok(Polled::Done),
         };
-        let made = batch.records.len() - before;
+        let made = out.emitted() - before;
         if made > 0 {
-            self.meter.add(self.partition, made as u64, now);
+            self.meter.add(self.partition, made, now);
         }
         polled
     }
@@ -127,6 +131,7 @@ where
 mod tests {
     use super::*;
     use crate::connector::generator::generate;
+    use crate::dataflow::Meta;
     use crate::exchange::wake::wake_pair;
 
     /// Records that each of two partitions makes of 3,000, by the meter.
@@ -137,8 +142,9 @@ mod tests {
         for partition in 0..2 {
             let context = TaskContext::new(partition, 2, wake_pair().1);
             let mut source = feed.open(&context).expect("opens");
-            let mut batch = Batch::new();
-            while source.poll(100, 1, &mut batch).expect("polls") == Polled::Ready {}
+            let mut records = Vec::new();
+            let mut out = Collector::new(&mut records, Meta::default());
+            while source.poll(100, 1, &mut out).expect("polls") == Polled::Ready {}
         }
         meter.by_partition()
     }

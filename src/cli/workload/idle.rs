@@ -11,9 +11,10 @@ use crate::cli::process;
 use crate::cli::workload::run::{Run, median};
 use crate::cli::workload::{Bench, Outcome, object};
 use crate::connector::blackhole;
-use crate::dataflow::{EmitAt, Pipeline, Polled, Source, SourceConnector, TaskContext};
+use crate::dataflow::{
+    Collector, Emit, EmitAt, Pipeline, Polled, Source, SourceConnector, TaskContext,
+};
 use crate::error::Result;
-use crate::record::Batch;
 use crate::time::{Clock, MonotonicClock, Nanos};
 
 /// Between two looks for an interrupt; ten a second are not seen in the figure.
@@ -44,7 +45,12 @@ impl SourceConnector for Silent {
 impl Source for Silent {
     type Item = (u64, u64);
 
-    fn poll(&mut self, _: usize, _: Nanos, _: &mut Batch<(u64, u64)>) -> Result<Polled> {
+    fn poll<E: Emit<(u64, u64)>>(
+        &mut self,
+        _: usize,
+        _: Nanos,
+        _: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         Ok(Polled::Pending)
     }
 }

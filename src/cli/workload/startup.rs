@@ -11,9 +11,10 @@ use crate::cli::process;
 use crate::cli::workload::run::{Run, median};
 use crate::cli::workload::{Bench, Outcome, object};
 use crate::connector::for_each;
-use crate::dataflow::{EmitAt, Pipeline, Polled, Source, SourceConnector, TaskContext};
+use crate::dataflow::{
+    Collector, Emit, EmitAt, Pipeline, Polled, Source, SourceConnector, TaskContext,
+};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::Batch;
 use crate::time::{Clock, MonotonicClock, Nanos};
 
 /// Records that each partition makes at once, before it falls silent.
@@ -49,10 +50,14 @@ impl SourceConnector for Brief {
 impl Source for BriefSource {
     type Item = u64;
 
-    fn poll(&mut self, max: usize, _: Nanos, batch: &mut Batch<u64>) -> Result<Polled> {
+    fn poll<E: Emit<u64>>(
+        &mut self,
+        max: usize,
+        _: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         let count = self.left.min(max as u64);
-        batch.records.extend(self.left - count..self.left);
-        self.left -= count;
+        self.left -= out.emit_all(self.left - count..self.left);
         Ok(if self.left > 0 { Polled::Ready } else { Polled::Pending })
     }
 }

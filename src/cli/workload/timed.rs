@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::connector::event_times::{BASE_TIME, EventTimes};
 use crate::connector::generator::{BenchInput, Recipe};
+use crate::dataflow::{Collector, Emit};
 use crate::time::Timestamp;
 
 const VALUE_BITS: u32 = 16;
@@ -56,10 +57,10 @@ impl Recipe for TimedInput {
     type Item = Reading;
 
     #[inline]
-    fn make(&mut self, indexes: Range<u64>, out: &mut Vec<Reading>) {
+    fn make<E: Emit<Reading>>(&mut self, indexes: Range<u64>, out: &mut Collector<'_, E>) -> u64 {
         let times = self.times.from(indexes.start);
         let pairs = &self.pairs;
-        out.extend(indexes.zip(times).map(|(i, time)| Reading::new(pairs.record(i), time)));
+        out.emit_all(indexes.zip(times).map(|(i, time)| Reading::new(pairs.record(i), time)))
     }
 }
 
@@ -67,6 +68,7 @@ impl Recipe for TimedInput {
 mod tests {
     use super::*;
     use crate::connector::generator::Skew;
+    use crate::dataflow::Meta;
 
     #[test]
     fn a_reading_gives_back_what_it_was_made_of() {
@@ -74,7 +76,7 @@ mod tests {
         let times = EventTimes::new(3_000).expect("a rate");
         let mut input = TimedInput::new(pairs.clone(), times);
         let mut made = Vec::new();
-        input.make(5_000..5_100, &mut made);
+        input.make(5_000..5_100, &mut Collector::new(&mut made, Meta::default()));
         for (reading, index) in made.iter().zip(5_000..) {
             assert_eq!(*reading, input.record(index));
             assert_eq!((reading.key, reading.value()), pairs.record(index));

@@ -12,10 +12,9 @@ use crossbeam_queue::ArrayQueue;
 
 use crate::connector::channel::push_front;
 use crate::connector::channel::wait::{Ticket, WaitList, block_on};
-use crate::dataflow::{Polled, Source, SourceConnector, TaskContext};
+use crate::dataflow::{Collector, Emit, Polled, Source, SourceConnector, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Wake;
-use crate::record::Batch;
 use crate::time::Nanos;
 
 /// The most records that a channel may be asked to hold for one partition.
@@ -99,17 +98,21 @@ pub struct ChannelSource<T> {
 impl<T: Send + 'static> Source for ChannelSource<T> {
     type Item = T;
 
-    fn poll(&mut self, max: usize, _now: Nanos, batch: &mut Batch<T>) -> Result<Polled> {
+    fn poll<E: Emit<T>>(
+        &mut self,
+        max: usize,
+        _: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
         // Before the queue: what a sealed gate leaves in the queue is all there will be.
         // Acquire pairs with the Release of the last send's exit.
         let gate = self.queue.gate.load(Ordering::Acquire);
-        let before = batch.records.len();
-        batch.records.extend(std::iter::from_fn(|| self.queue.records.pop()).take(max));
-        let taken = batch.records.len() - before;
+        let records = std::iter::from_fn(|| self.queue.records.pop()).take(max);
+        let taken = out.emit_all(records) as usize;
         if taken > 0 {
             self.queue.senders.wake(taken);
         }
-        if taken == max {
+        if taken == max || !out.is_open() {
             return Ok(Polled::Ready);
         }
         Ok(match gate {
@@ -473,7 +476,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::connector::test_context;
+    use crate::connector::{polled, test_context};
 
     fn open(capacity: usize, partitions: usize) -> (Vec<ChannelSource<u32>>, Inputs<u32>) {
         let mut connector = channel("orders", capacity);
@@ -484,9 +487,7 @@ mod tests {
     }
 
     fn poll(source: &mut ChannelSource<u32>, max: usize) -> (Polled, Vec<u32>) {
-        let mut batch = Batch::new();
-        let polled = source.poll(max, 0, &mut batch).unwrap();
-        (polled, batch.records)
+        polled(source, max, 0)
     }
 
     /// Polls to the end; yields the processor while there is nothing.

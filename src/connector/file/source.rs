@@ -9,10 +9,9 @@ use crate::connector::file::input::Input;
 use crate::connector::file::reader::{SplitReader, Step};
 use crate::connector::file::split::Deal;
 use crate::connector::file::{DeadLetters, Format};
-use crate::dataflow::{Polled, Source, TaskContext};
+use crate::dataflow::{Collector, Emit, Polled, Source, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Tally;
-use crate::record::Batch;
 use crate::time::Nanos;
 
 /// One partition's share of a [`FileConnector`](super::FileConnector).
@@ -109,20 +108,26 @@ impl<F: Format, M: DeadLetters<F::Record>> FileSource<F, M> {
         Ok(reading)
     }
 
-    /// Reads at most `max` records, dead or alive, of the current split; `false` at its end.
+    /// Reads at most `left` records, dead or alive, of the current split, as far as there is room;
+    /// `false` at its end.
     #[inline]
-    fn read_split(&mut self, max: usize, batch: &mut Batch<M::Item>) -> Result<bool> {
+    fn read_split<E: Emit<M::Item>>(
+        &mut self,
+        left: &mut usize,
+        out: &mut Collector<'_, E>,
+    ) -> Result<bool> {
         let Some(reading) = &mut self.reading else {
             return Ok(false);
         };
-        for _ in 0..max {
+        while *left > 0 && out.is_open() {
             let found = next_record(&mut self.format, reading)?;
+            *left -= 1;
             self.found += u64::from(!matches!(found, Found::EndOfSplit));
             let rejected = match found {
                 Found::EndOfSplit => return Ok(false),
                 Found::Record => match self.format.parse(reading.reader.line()) {
                     Ok(record) => {
-                        batch.push(M::record(record));
+                        out.emit(M::record(record));
                         continue;
                     }
                     Err(rejected) => rejected,
@@ -133,7 +138,7 @@ impl<F: Format, M: DeadLetters<F::Record>> FileSource<F, M> {
             self.dead_letters.fetch_add(1, Ordering::Relaxed);
             if M::REPORTED {
                 let letter = reading.dead_letter(&self.inputs[reading.file], rejected)?;
-                batch.records.extend(M::dead(letter));
+                out.emit_all(M::dead(letter));
             } else {
                 self.unread += 1;
             }
@@ -145,10 +150,15 @@ impl<F: Format, M: DeadLetters<F::Record>> FileSource<F, M> {
 impl<F: Format, M: DeadLetters<F::Record>> Source for FileSource<F, M> {
     type Item = M::Item;
 
-    fn poll(&mut self, max: usize, _now: Nanos, batch: &mut Batch<M::Item>) -> Result<Polled> {
-        let full = batch.records.len() + max;
+    fn poll<E: Emit<M::Item>>(
+        &mut self,
+        max: usize,
+        _: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
+        let mut left = max;
         loop {
-            if self.read_split(full - batch.records.len(), batch)? {
+            if self.read_split(&mut left, out)? {
                 return Ok(Polled::Ready);
             }
             if !self.next_split()? {

@@ -7,10 +7,9 @@ use proptest::prelude::*;
 use super::lines::{text_bytes, text_lines};
 use super::*;
 use crate::connector::dead_letter::DeadLetterReason;
-use crate::connector::test_context;
-use crate::dataflow::{Polled, Source};
+use crate::connector::{polled, test_context};
+use crate::dataflow::{Collector, Meta, Polled, Source};
 use crate::error::ErrorKind;
-use crate::record::Batch;
 
 /// What each of `partitions` partitions reads, `max` records at a time.
 pub(super) fn read_parts<C: SourceConnector>(
@@ -26,18 +25,19 @@ pub(super) fn read_parts<C: SourceConnector>(
     let mut parts = Vec::new();
     // The last partition first, so that line numbers cannot rely on the others.
     for source in sources.iter_mut().rev() {
-        let mut batch = Batch::new();
+        let mut records = Vec::new();
+        let mut out = Collector::new(&mut records, Meta::default());
         loop {
-            let before = batch.len();
-            let polled = source.poll(max, 0, &mut batch)?;
-            assert!(batch.len() - before <= max);
+            let before = out.emitted();
+            let polled = source.poll(max, 0, &mut out)?;
+            assert!(out.emitted() - before <= max as u64);
             if polled == Polled::Done {
                 break;
             }
             assert_eq!(polled, Polled::Ready);
         }
-        assert_eq!(source.poll(max, 0, &mut batch)?, Polled::Done);
-        parts.push(batch.records);
+        assert_eq!(source.poll(max, 0, &mut out)?, Polled::Done);
+        parts.push(records);
     }
     parts.reverse();
     Ok(parts)
@@ -149,9 +149,9 @@ fn dead_letters_are_counted_where_they_are_taken_too() {
     let mut connector = text_bytes(b"a\n\xff\n\xfe\nb".as_slice()).dead_letters();
     let context = test_context(0, 1);
     let mut source = connector.open(&context).unwrap();
-    let mut batch = Batch::new();
-    assert_eq!(source.poll(9, 0, &mut batch).unwrap(), Polled::Done);
-    assert_eq!(batch.records.iter().filter(|item| item.is_err()).count(), 2);
+    let (polled, records) = polled(&mut source, 9, 0);
+    assert_eq!(polled, Polled::Done);
+    assert_eq!(records.iter().filter(|item| item.is_err()).count(), 2);
     assert_eq!(context.dead_letters.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
 
@@ -160,9 +160,8 @@ fn dead_letters_that_nobody_takes_are_counted() {
     let mut connector = text_bytes(b"a\n\xff\n\xfe\nb".as_slice());
     let context = test_context(0, 1);
     let mut source = connector.open(&context).unwrap();
-    let mut batch = Batch::new();
-    assert_eq!(source.poll(9, 0, &mut batch).unwrap(), Polled::Done);
-    assert_eq!(batch.records, ["a", "b"]);
+    let read = polled(&mut source, 9, 0);
+    assert_eq!(read, (Polled::Done, vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(context.dead_letters.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
 

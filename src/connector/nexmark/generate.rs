@@ -6,6 +6,7 @@ use crate::connector::event_times::EventTimes;
 use crate::connector::generator::{Dealt, GOLDEN, Recipe, mix64};
 use crate::connector::nexmark::event::{Auction, Bid, Event, Person};
 use crate::connector::nexmark::text::{Channel, Letters, Name, Word};
+use crate::dataflow::{Collector, Emit};
 use crate::error::Result;
 use crate::time::Timestamp;
 
@@ -119,9 +120,9 @@ impl Recipe for Nexmark {
     type Item = Event;
 
     #[inline]
-    fn make(&mut self, indexes: Range<u64>, out: &mut Vec<Event>) {
+    fn make<E: Emit<Event>>(&mut self, indexes: Range<u64>, out: &mut Collector<'_, E>) -> u64 {
         let times = self.times.from(indexes.start);
-        out.extend(indexes.zip(times).map(|(index, time)| self.event_at(index, time)));
+        out.emit_all(indexes.zip(times).map(|(index, time)| self.event_at(index, time)))
     }
 }
 

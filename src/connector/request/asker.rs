@@ -190,9 +190,8 @@ impl<A> Questions<A> {
 mod tests {
     use super::*;
     use crate::connector::request::{Answer, requests};
-    use crate::connector::test_context;
+    use crate::connector::{polled, test_context};
     use crate::dataflow::{Source, SourceConnector};
-    use crate::record::Batch;
     use std::task::{Context, Waker};
 
     type Asking = Asker<u32, String>;
@@ -210,9 +209,7 @@ mod tests {
     type Rings = Arc<Mutex<Vec<(Duration, Ring)>>>;
 
     fn asked(source: &mut impl Source<Item = Asked<u32, String>>) -> Vec<Asked<u32, String>> {
-        let mut batch = Batch::new();
-        source.poll(10, 0, &mut batch).unwrap();
-        batch.records
+        polled(source, 10, 0).1
     }
 
     /// Polls until it is pending.

@@ -6,7 +6,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::dataflow::{Chain, Emit, Executor, Meta, Passed, Signal, TaskContext, TimeDomain};
+use crate::dataflow::{
+    Chain, Emit, Executor, Meta, NoSource, Passed, Polled, Signal, SourceHead, TaskContext,
+    TimeDomain,
+};
 use crate::operator::async_map::attempt::{Outcomes, Recall, errand};
 use crate::operator::async_map::line::{Attempt, Leaving, Line, Rules};
 use crate::operator::async_map::{Failed, Failure};
@@ -119,6 +122,7 @@ where
     type Partial = Never;
     type Out = Either<R, Failed<T>>;
     type Time = D;
+    type Source = NoSource;
 
     fn open(&mut self, context: &TaskContext) {
         let executor = context.executor.clone();
@@ -135,6 +139,15 @@ where
             let Meta { time } = D::meta(&row);
             self.line.enter(D::into_record(row), time);
         }
+    }
+
+    fn poll<X: Emit<Self::Out>>(
+        &mut self,
+        source: &mut SourceHead<NoSource>,
+        _: Nanos,
+        _: &mut X,
+    ) -> crate::error::Result<Polled> {
+        source.never()
     }
 
     fn signal<X: Emit<Self::Out>>(&mut self, signal: Signal, out: &mut X) -> Passed {
