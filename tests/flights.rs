@@ -6,6 +6,8 @@
 
 #[path = "../examples/flights/pipeline.rs"]
 mod pipeline;
+#[path = "flights/windows.rs"]
+mod windows;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
