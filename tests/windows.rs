@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millstream::connector::iterator;
-use millstream::operator::window::{Early, Firing, Mode, Windowed, session, sliding, tumbling};
+use millstream::connector::{blackhole, iterator};
+use millstream::operator::window::{
+    Early, Firing, Mode, Trigger, Windowed, session, sliding, tumbling,
+};
 use millstream::prelude::*;
+use millstream::state::aggregate::Last;
 use millstream::testing::harness::Harness;
 use millstream::time::watermark::{BoundedDisorder, Monotone};
 use millstream::time::{Clock, MonotonicClock};
@@ -63,6 +66,39 @@ fn tumbling_and_sliding_counts_are_those_of_a_naive_count_for_any_partitions() {
         assert_eq!(report.late, 0);
         let applied: u64 = report.tasks.iter().map(|task| task.tally.applied).sum();
         assert_eq!(applied, 2 * clicks().len() as u64);
+    }
+}
+
+#[test]
+fn explain_says_which_sliding_windows_share_panes_and_why_others_do_not() {
+    let second = Duration::from_secs(1);
+    let lines = |change: &dyn Fn(Trigger) -> Trigger, merges: bool| {
+        let pipeline = Pipeline::new("windows");
+        let timed = pipeline.source(iterator(clicks())).assign_timestamps(|c| c.1, disorder());
+        let windows = timed.key_by(|c| c.0).window(sliding(second * 5, second * 2));
+        let windows = windows.trigger(change(Trigger::default()));
+        if merges {
+            windows.count().sink(blackhole());
+        } else {
+            windows.aggregate(Last).sink(blackhole());
+        }
+        pipeline.explain()
+    };
+    let apart = "    sliding windows: one accumulator for each of the 3 windows of a record, since";
+    let late = |mode| move |trigger: Trigger| trigger.allowed_lateness(second).mode(mode);
+    for (text, note) in [
+        (lines(&|trigger| trigger, true), "    sliding windows: shared panes".to_owned()),
+        (
+            lines(&|trigger| trigger.early(Early::Every(second)), true),
+            format!("{apart} they fire early"),
+        ),
+        (lines(&late(Mode::Discarding), true), format!("{apart} late firings discard")),
+        (lines(&late(Mode::Retracting), true), "    sliding windows: shared panes".to_owned()),
+        (lines(&|trigger| trigger, false), format!("{apart} the aggregate does not merge")),
+    ] {
+        let expected =
+            format!("0 iterator | assign_timestamps => 1\n1 window | blackhole\n{note}\n");
+        assert_eq!(text, expected);
     }
 }
 

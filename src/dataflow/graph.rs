@@ -44,6 +44,8 @@ pub struct TaskNode {
     pub target: Option<String>,
     /// Bytes of one record on its output edges.
     pub record_bytes: usize,
+    /// How its operators go about it, where that is not the same for all.
+    pub notes: Vec<String>,
 }
 
 /// The tasks of a job and the edges between them.
@@ -205,6 +207,9 @@ impl fmt::Display for Graph {
                 }
             }
             writeln!(f)?;
+            for note in &task.notes {
+                writeln!(f, "    {note}")?;
+            }
         }
         Ok(())
     }

@@ -90,6 +90,28 @@ impl Pipeline {
         self.draft.borrow().graph.clone()
     }
 
+    /// Says what would run: a line for each task with the tasks that read from it (`->` on the same
+    /// partition, `=>` across partitions), and below it how its operators go about it where that
+    /// depends on how they are set up.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::{connector::{blackhole, iterator}, prelude::*};
+    /// # use millstream::time::watermark::Monotone;
+    /// use millstream::operator::window::{Early, sliding};
+    ///
+    /// let pipeline = Pipeline::new("example");
+    /// let timed = pipeline.source(iterator([1, 2])).assign_timestamps(|t| *t, Monotone::new());
+    /// let minutes = timed.window_all(sliding(Duration::from_secs(60), Duration::from_secs(1)));
+    /// minutes.early(Early::Records(10)).count().sink(blackhole());
+    /// let lines = pipeline.explain();
+    /// assert_eq!(lines.lines().nth(2), Some("    sliding windows: one accumulator for each of \
+    ///     the 60 windows of a record, since they fire early"));
+    /// ```
+    pub fn explain(&self) -> String {
+        self.draft.borrow().graph.to_string()
+    }
+
     pub(crate) fn into_draft(self) -> (String, Rc<RefCell<Draft>>) {
         (self.name, self.draft)
     }
@@ -142,6 +164,12 @@ impl<C: Chain> DataStream<C> {
     /// ```
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.node.given_name = Some(name.into());
+        self
+    }
+
+    /// Says how the operators of this task go about it, for [`Pipeline::explain`].
+    pub(crate) fn noted(mut self, note: Option<String>) -> Self {
+        self.node.notes.extend(note);
         self
     }
 

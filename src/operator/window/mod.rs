@@ -64,6 +64,13 @@ pub trait Windows<T, A: Aggregate<T>> {
         false
     }
 
+    /// How the windows are kept under `trigger`, for
+    /// [`explain`](crate::dataflow::Pipeline::explain), where that is not the same for all.
+    fn explain(&self, trigger: Trigger) -> Option<String> {
+        let _ = trigger;
+        None
+    }
+
     /// Joins the windows with when they emit and what they aggregate; to be used only where
     /// [`check`](Self::check) finds nothing wrong.
     fn logic(self, trigger: Trigger, aggregate: A) -> Self::Logic;

@@ -21,7 +21,7 @@ use crate::time::{Timestamp, millis};
 ///
 /// They share panes, so that a record costs the same however many windows it is in, unless they
 /// fire early, or late with [`Mode::Discarding`], or the aggregate does not merge. Then every
-/// window has its own accumulator: see [`SlidingLogic::shares_panes`].
+/// window has its own accumulator; [`explain`](crate::dataflow::Pipeline::explain) says so.
 pub fn sliding(size: Duration, slide: Duration) -> Sliding {
     let (size_ms, slide_ms) = (millis(size), millis(slide));
     let pane_ms_min = match size_ms.checked_rem(slide_ms) {
@@ -128,12 +128,37 @@ where
         trigger.check()
     }
 
+    fn explain(&self, trigger: Trigger) -> Option<String> {
+        let Some(why) = keeps_apart(trigger, A::MERGES) else {
+            return Some("sliding windows: shared panes".into());
+        };
+        let windows = self.size_ms.unsigned_abs().div_ceil(self.slide_ms.unsigned_abs().max(1));
+        Some(format!(
+            "sliding windows: one accumulator for each of the {windows} windows of a record, since \
+             {why}"
+        ))
+    }
+
     fn logic(self, trigger: Trigger, aggregate: A) -> SlidingLogic<A> {
-        let discards = trigger.mode_of_results() == Mode::Discarding && trigger.lateness_ms() > 0;
-        let shares_panes = A::MERGES && !trigger.is_early() && !discards;
+        let shares_panes = keeps_apart(trigger, A::MERGES).is_none();
         let firings = Firings::new(trigger, aggregate);
         let per_window = PerWindow::new(self, firings.clone());
         SlidingLogic { sliding: self, firings, per_window, shares_panes }
+    }
+}
+
+/// Why windows cannot share panes under `trigger`, if so.
+fn keeps_apart(trigger: Trigger, merges: bool) -> Option<&'static str> {
+    if !merges {
+        Some("the aggregate does not merge")
+    } else if trigger.is_early() {
+        // Each counts its own records, or waits for itself.
+        Some("they fire early")
+    } else if trigger.lateness_ms() > 0 && trigger.mode_of_results() == Mode::Discarding {
+        // What has been emitted differs from window to window.
+        Some("late firings discard")
+    } else {
+        None
     }
 }
 
@@ -143,6 +168,7 @@ pub struct SlidingLogic<A> {
     sliding: Sliding,
     firings: Firings<A>,
     per_window: PerWindow<Sliding, A>,
+    /// Else a record is taken into each of its windows.
     shares_panes: bool,
 }
 
@@ -165,11 +191,6 @@ struct Again<S> {
 }
 
 impl<A> SlidingLogic<A> {
-    /// Whether windows share panes; else a record is taken into each of its windows.
-    pub fn shares_panes(&self) -> bool {
-        self.shares_panes
-    }
-
     /// Takes `input` into the pane that begins at `pane`.
     #[inline]
     fn put<T, C>(

@@ -179,11 +179,13 @@ impl<C: Chain, F, Q, W, S, O> WindowedStream<C, F, Q, W, S, O> {
         let problems = [windows.check(trigger), aggregate.check(), stream.check_no_emission()];
         stream.refuse(problems.into_iter().filter_map(Result::err));
         let waits_for_end = windows.waits_for_end(trigger);
+        let note = windows.explain(trigger);
         let logic = windows.logic(trigger, aggregate);
         // A folded record is none that could come out late, and has no time but its own.
         let folds = logic.folds() && !O::KEEPS_RECORDS && S::CLOCK_LEAD_MS == 0;
         let folding = logic.clone();
-        stream.exchange(Windowing::new(logic, trigger, waits_for_end), move |context, own| {
+        let operator = Windowing::new(logic, trigger, waits_for_end);
+        let results = stream.exchange(operator, move |context, own| {
             let mode = match own.unwrap_or(context.config.pre_aggregate()) {
                 PreAggregate::Auto if folds => CombineMode::Auto,
                 PreAggregate::On if folds => CombineMode::On,
@@ -194,7 +196,8 @@ impl<C: Chain, F, Q, W, S, O> WindowedStream<C, F, Q, W, S, O> {
                 let time = C::Time::meta(row).time;
                 logic.fold(held, C::Time::record(row), time).map(Some)
             })
-        })
+        });
+        results.noted(note)
     }
 }
 
