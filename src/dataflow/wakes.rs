@@ -113,6 +113,11 @@ impl Line {
         Some((Due { at: *at, after, until: self.until }, *hash))
     }
 
+    /// Hashes of the next wake and of those after it, `count` at most.
+    pub(super) fn ahead(&self, count: usize) -> impl Iterator<Item = &u64> {
+        self.due.iter().rev().take(count).map(|(_, hash)| hash)
+    }
+
     /// The wake that was [`next`](Self::next) has been dealt with.
     pub(super) fn settle(&mut self) {
         if let (Some((_, hash)), Some(told)) = (self.due.pop(), &mut self.told) {

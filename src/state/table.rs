@@ -37,6 +37,9 @@ const GROUP_DEPTH: u32 = KEY_GROUPS.trailing_zeros();
 /// count are found without the directory.
 const SINGLE_BYTES: usize = 4 << 20;
 
+/// A store of at most this many bytes is taken to lie in a core's own caches.
+const NEAR_BYTES: usize = 512 << 10;
+
 /// One of many, if it has several key groups, does so before it grows beyond this many bytes.
 const SPLIT_BYTES: usize = 128 << 10;
 
@@ -149,6 +152,18 @@ impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
         let segment = self.segment_of(hash);
         let bucket = self.segments[segment].find_hash(hash, nth, &self.partitioner)?;
         Some(Place { segment, bucket })
+    }
+
+    /// Reads the first entry of this hash, if there is one, so that it is near when it is asked
+    /// for: reads that do not hang on each other wait for memory together.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64) {
+        std::hint::black_box(self.find_hash(hash, 0).is_some());
+    }
+
+    /// Whether it is too large for the nearest caches.
+    pub(crate) fn is_far(&self) -> bool {
+        !self.is_single() || self.segments[0].bytes() > NEAR_BYTES
     }
 
     /// The entry at a place found since the last change.
