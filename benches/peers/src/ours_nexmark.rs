@@ -11,45 +11,39 @@ use millstream::dataflow::{
     SourceConnector, TaskContext,
 };
 use millstream::engine::Engine;
+use millstream::nexmark;
 use millstream::record::Batch;
-use millstream::time::watermark::Monotone;
 
 use crate::feed::Line;
 use crate::nexmark::events::Events;
-use crate::nexmark::rows::{Every, Tally};
-use crate::nexmark::{Entry, Job, chosen, in_euros};
+use crate::nexmark::rows::{Every, Latest, Tally};
+use crate::nexmark::{Entry, Job};
 use crate::ours::config;
 use crate::work::Pass;
 
-/// How it takes part: a query that [`build`] does not know has no shape.
+/// How it takes part.
 pub const ENTRY: Entry = Entry { shapes, run };
 
 fn shapes(query: usize) -> &'static [&'static str] {
     match query {
-        0..=2 => &["", "time=none"],
-        _ => &[],
+        0..=2 => &[""],
+        _ => &["", "preagg=off"],
     }
 }
 
-/// Builds the query of this number from a stream of all events.
-fn build<C: Chain<Out = Event>>(job: &Job<'_>, events: DataStream<C>, to: End) {
-    if job.options.is("time", "none") {
-        return without_time(job.query, events, to);
-    }
-    let events = events.assign_timestamps(Event::time, Monotone::new());
-    match job.query {
-        0..=2 => without_time(job.query, events, to),
-        _ => unreachable!("`shapes` offers no other query"),
-    }
-}
-
-/// q0 to q2, which do not ask for the time of an event.
-fn without_time<C: Chain<Out = Event>>(query: usize, events: DataStream<C>, to: End) {
-    let bids = events.filter_map(Event::bid);
+/// Ends the query of this number, as the crate has it, in a sink.
+fn build<C: Chain<Out = Event>>(query: usize, events: DataStream<C>, to: End) {
     match query {
-        0 => bids.sink(to.tally(Every::default())),
-        1 => bids.map(in_euros).sink(to.tally(Every::default())),
-        _ => bids.filter_map(|bid| chosen(&bid)).sink(to.tally(Every::default())),
+        0 => nexmark::q0(events).sink(to.tally(Every::default())),
+        1 => nexmark::q1(events).sink(to.tally(Every::default())),
+        2 => nexmark::q2(events).sink(to.tally(Every::default())),
+        3 => nexmark::q3(events).sink(to.tally(Every::default())),
+        4 => nexmark::q4(events).sink(to.tally(Latest::default())),
+        5 => nexmark::q5(events).sink(to.tally(Every::default())),
+        6 => nexmark::q6(events).sink(to.tally(Latest::default())),
+        7 => nexmark::q7(events).sink(to.tally(Every::default())),
+        8 => nexmark::q8(events).sink(to.tally(Every::default())),
+        _ => unreachable!("there are queries 0 to 8"),
     }
 }
 
@@ -59,8 +53,10 @@ fn run(job: &Job<'_>) -> Pass {
     let outcome = Arc::clone(&to.outcome);
     let pipeline = Pipeline::new("nexmark");
     let connector = EventsConnector { events: Arc::clone(job.events), line: Arc::clone(&line) };
-    build(job, pipeline.source(connector), to);
-    let config = config(job.cores, job.options, PreAggregate::Off);
+    build(job.query, pipeline.source(connector), to);
+    let pre_aggregate =
+        if job.options.is("preagg", "off") { PreAggregate::Off } else { PreAggregate::Auto };
+    let config = config(job.cores, job.options, pre_aggregate);
     Engine::new(config).and_then(|engine| engine.run(pipeline)).expect("the job runs");
     let (end, checksum) = *outcome.lock().expect("nobody panicked");
     Pass { seconds: line.seconds_until(end.expect("a partition finished")), checksum }
