@@ -6,8 +6,6 @@
 
 #[path = "nexmark/by_hand.rs"]
 mod by_hand;
-#[path = "nexmark/clock.rs"]
-mod clock;
 #[path = "nexmark/oracle.rs"]
 mod oracle;
 #[path = "nexmark/pipelines.rs"]
@@ -32,20 +30,15 @@ fn write_rows<T: Serialize>(file: PathBuf, rows: Vec<T>) {
 
 const COUNT: u64 = 1_000_000;
 
-/// Where to write, and what the events are: what the variables say.
-fn folder_and_input() -> (PathBuf, Nexmark) {
-    let variable = |name: &str| std::env::var(name).ok();
-    let folder = PathBuf::from(variable("NEXMARK_DIR").expect("NEXMARK_DIR names a folder"));
-    let seed = variable("NEXMARK_SEED").map_or(1, |seed| seed.parse().unwrap());
-    (folder, Nexmark::new(seed, 10_000).unwrap())
-}
-
 /// Writes `events.jsonl` and `qN.jsonl` into the folder `NEXMARK_DIR`, of `NEXMARK_SEED` (1), for
 /// `benches/nexmark-duckdb`.
 #[test]
 #[ignore = "writes some 900 MB; run it for benches/nexmark-duckdb"]
 fn oracle_writes_the_dump_and_the_rows_of_every_query() {
-    let (folder, input) = folder_and_input();
+    let variable = |name: &str| std::env::var(name).ok();
+    let folder = PathBuf::from(variable("NEXMARK_DIR").expect("NEXMARK_DIR names a folder"));
+    let seed = variable("NEXMARK_SEED").map_or(1, |seed| seed.parse().unwrap());
+    let input = Nexmark::new(seed, 10_000).unwrap();
     let events: Vec<Event> = (0..COUNT).map(|index| input.event(index)).collect();
 
     let mut dump = BufWriter::new(File::create(folder.join("events.jsonl")).unwrap());
@@ -59,13 +52,4 @@ fn oracle_writes_the_dump_and_the_rows_of_every_query() {
     }
     write_queries!(q0 q1 q2 q3 q4 q5 q6 q7 q8 q9 q11);
     write_queries!(q12 q13 q14 q15 q16 q17 q18 q19 q20 q21 q22);
-}
-
-/// Writes what q12 comes to on a clock that follows event time into `q12.jsonl` in the folder
-/// `NEXMARK_DIR`, over the events of `oracle_writes_the_dump_and_the_rows_of_every_query`.
-#[test]
-#[ignore = "writes 1 MB; run it for benches/nexmark-duckdb"]
-fn q12_writes_its_rows() {
-    let (folder, input) = folder_and_input();
-    write_rows(folder.join("q12.jsonl"), clock::q12(input, COUNT, 2));
 }

@@ -102,3 +102,36 @@ fn nexmark_queries_come_to_one_checksum_and_write_their_rows_and_events() {
         assert_eq!(parted["parameters"]["event-rate"], 400);
     }
 }
+
+#[test]
+fn nexmark_q12_writes_the_rows_of_a_clock_that_follows_event_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (dump, output) = (folder.path().join("events.jsonl"), folder.path().join("rows.jsonl"));
+    let lines = |path| {
+        let text = std::fs::read_to_string(path).expect("a file");
+        let lines = text.lines().map(|line| serde_json::from_str(line).expect("a JSON line"));
+        lines.collect::<Vec<Value>>()
+    };
+    let figure = |row: &Value, name: &str| row[name].as_u64().expect("a number");
+    for partitions in 1..=3 {
+        let line = format!(
+            "nexmark-q12 --records 20000 --event-rate 400 --seed {partitions} \
+             --partitions {partitions} --dump {} --output {}",
+            dump.display(),
+            output.display()
+        );
+        report(&line);
+        let mut expected = BTreeMap::<_, u64>::new();
+        for bid in lines(&dump).iter().filter(|event| event["kind"] == "bid") {
+            let window = figure(bid, "time") / 10_000 * 10_000;
+            *expected.entry((window, figure(bid, "bidder"))).or_default() += 1;
+        }
+        let rows = lines(&output);
+        let count =
+            |row: &Value| ((figure(row, "window"), figure(row, "bidder")), figure(row, "bids"));
+        assert_eq!(rows.iter().map(count).collect::<BTreeMap<_, _>>(), expected, "{line}");
+        assert_eq!(rows.len(), expected.len(), "each comes once");
+        let windows: std::collections::BTreeSet<_> = expected.keys().map(|row| row.0).collect();
+        assert_eq!(windows.len(), 5);
+    }
+}
