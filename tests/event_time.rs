@@ -2,6 +2,11 @@
 //! of all inputs, and idle inputs that hold nobody back.
 #![allow(clippy::disallowed_methods)]
 
+#[path = "event_time/alignment.rs"]
+mod alignment;
+#[path = "event_time/splits.rs"]
+mod splits;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

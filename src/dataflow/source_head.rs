@@ -56,7 +56,7 @@ impl<S: Source> SourceHead<S> {
     }
 
     /// Records that it gave since the start.
-    pub(super) fn given(&self) -> u64 {
+    pub(crate) fn given(&self) -> u64 {
         self.given
     }
 

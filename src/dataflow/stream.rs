@@ -229,6 +229,11 @@ impl<C: Chain> DataStream<C> {
         }
     }
 
+    /// Whether its task begins at a source.
+    pub(crate) fn is_at_source(&self) -> bool {
+        self.node.inputs.is_empty()
+    }
+
     /// Notes that the job needs an [`Executor`](crate::dataflow::Executor).
     pub(crate) fn runs_futures(&self) {
         self.draft.borrow_mut().runs_futures = true;

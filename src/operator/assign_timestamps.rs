@@ -8,9 +8,10 @@ use crate::dataflow::blame::Watch;
 use crate::dataflow::{
     Chain, DataStream, Emit, Meta, Passed, Polled, Signal, SourceHead, TaskContext, Timed,
 };
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Tally;
 use crate::record::Batch;
-use crate::time::watermark::{Guarded, IdleTimeout, WatermarkGenerator};
+use crate::time::watermark::{Aligned, Alignment, Guarded, IdleTimeout, WatermarkGenerator};
 use crate::time::{Nanos, Timestamp};
 
 const NAME: &str = "assign_timestamps";
@@ -18,12 +19,17 @@ const NAME: &str = "assign_timestamps";
 /// How far ahead of the wall clock a record may move time, unless the stream says otherwise.
 const FUTURE_SKEW: Duration = Duration::from_secs(3_600);
 
+/// How often a split that waits for slower ones looks at them.
+const LOOK_NS: Nanos = 1_000_000;
+
 impl<C: Chain> DataStream<C> {
     /// Gives each record the event time that `time_of` finds in it, and lets `generator` say how
     /// far event time has come.
     ///
     /// Each partition has its own clone of `generator`, which sees the records of its share of the
-    /// input in their order; behind the next exchange the earliest of their watermarks counts. A
+    /// input in their order, so those of a file's splits one split after the other; behind the next
+    /// exchange the earliest of their watermarks counts. Files that cover the same time should be
+    /// sources of their own, with timestamps of their own, and then [`union`](DataStream::union)s. A
     /// record more than an hour ahead of the wall clock keeps its time but moves nobody else's
     /// (see [`max_future_skew`](DataStream::max_future_skew)).
     ///
@@ -69,6 +75,10 @@ impl<C: Chain> DataStream<C> {
             idle: None,
             has_seen: false,
             watermark: Timestamp::MIN,
+            alignment: None,
+            aligned: None,
+            waits_until: None,
+            looked_at: 0,
             wall_time: Timestamp::MAX,
             dead_letters: Arc::default(),
         })
@@ -93,6 +103,48 @@ where
     /// clock does not make all other records late. An hour by default.
     pub fn max_future_skew(self, skew: Duration) -> Self {
         self.rechain(|chain| AssignTimestamps { future_skew: skew, ..chain })
+    }
+
+    /// Lets a partition whose share of the input is too far ahead in event time wait for the
+    /// slowest, of this stream and of all others under the same `alignment`, so that less has to
+    /// be kept until time has come that far. By default nobody waits.
+    ///
+    /// A share that falls silent holds the others for as long as it is not idle: see
+    /// [`idle_after`](Self::idle_after). One that waits looks about it once a millisecond, so the
+    /// drift should be more than the event time that goes by in one. It is kept to a batch.
+    ///
+    /// # Errors
+    /// Before the start, [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if anything but
+    /// operators of the same task stands between source and timestamps: what waits there may be
+    /// what the slowest needs.
+    ///
+    /// # Source
+    /// Watermark alignment as in Flink, FLIP-182.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// use millstream::time::watermark::{Alignment, Monotone};
+    ///
+    /// # let pipeline = Pipeline::new("example");
+    /// let (orders, rates) = (iterator([1_000, 2_000, 90_000]), iterator([500, 80_000]));
+    /// let minute = Alignment::within(Duration::from_secs(60));
+    /// let [orders, rates] = [orders, rates].map(|times| {
+    ///     let timed = pipeline.source(times).assign_timestamps(|t| *t, Monotone::new());
+    ///     timed.align_with(&minute)
+    /// });
+    /// let all = orders.union(rates).collect();
+    /// # Engine::new(Config::default())?.run(pipeline)?;
+    /// assert_eq!(all.take().len(), 5);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn align_with(self, alignment: &Alignment) -> Self {
+        if !self.is_at_source() {
+            let text = "align_with behind another task; allowed: right behind the source";
+            self.note_problem(Error::new(ErrorKind::InvalidConfig, text));
+        }
+        let alignment = Some(alignment.clone());
+        self.rechain(|chain| AssignTimestamps { alignment, ..chain })
     }
 }
 
@@ -158,6 +210,12 @@ pub struct AssignTimestamps<C, F, G> {
     has_seen: bool,
     /// What was told last.
     watermark: Timestamp,
+    alignment: Option<Alignment>,
+    /// This partition's place in it.
+    aligned: Option<Aligned>,
+    /// It is too far ahead and takes nothing in, at least until then.
+    waits_until: Option<Nanos>,
+    looked_at: Nanos,
     /// The time of day at the start.
     wall_time: Timestamp,
     dead_letters: Arc<AtomicU64>,
@@ -171,6 +229,8 @@ impl<C: Clone, F: Clone, G: Clone> Clone for AssignTimestamps<C, F, G> {
             generator: self.generator.clone(),
             guard: self.guard.clone(),
             idle: self.idle,
+            alignment: self.alignment.clone(),
+            aligned: None,
             dead_letters: Arc::clone(&self.dead_letters),
             ..*self
         }
@@ -224,21 +284,46 @@ where
     /// What there is to tell of event time at `now`, if anything.
     fn look(&mut self, now: Nanos) -> Option<Signal> {
         self.guard.set_now(now);
+        self.looked_at = now;
         let has_seen = std::mem::take(&mut self.has_seen);
         let goes_idle = match &mut self.idle {
             Some(idle) if has_seen => {
                 idle.on_records();
                 false
             }
+            // Nobody asked the source.
+            Some(_) if self.waits_until.is_some() => false,
             Some(idle) => idle.on_nothing(now),
             None => false,
         };
         let watermark = self.guard.watermark();
+        if self.waits_until.is_some_and(|until| until <= now) {
+            self.align();
+        }
         if watermark > self.watermark {
             self.watermark = watermark;
             return Some(Signal::Watermark(watermark));
         }
+        if goes_idle {
+            self.leave();
+        }
         goes_idle.then_some(Signal::Idle)
+    }
+
+    /// Tells the others how far time is here, and finds out whether to wait for them.
+    #[inline]
+    fn align(&mut self) {
+        if let Some(aligned) = &mut self.aligned {
+            let waits = aligned.advance(self.guard.watermark());
+            self.waits_until = waits.then(|| self.looked_at.saturating_add(LOOK_NS));
+        }
+    }
+
+    /// Holds nobody back any more.
+    fn leave(&mut self) {
+        if let Some(aligned) = &mut self.aligned {
+            aligned.leave();
+        }
     }
 }
 
@@ -261,6 +346,7 @@ where
         self.dead_letters = Arc::clone(&context.dead_letters);
         self.guard = Guarded::new(generator, context.wall_time, context.now, self.future_skew);
         self.idle = self.idle_after.map(IdleTimeout::new);
+        self.aligned = self.alignment.as_ref().map(Alignment::join);
     }
 
     #[inline]
@@ -273,6 +359,7 @@ where
             next: out,
         };
         self.upstream.push_batch(batch, &mut stamper);
+        self.align();
     }
 
     #[inline]
@@ -281,7 +368,7 @@ where
         source: &mut SourceHead<C::Source>,
         now: Nanos,
         out: &mut E,
-    ) -> crate::error::Result<Polled> {
+    ) -> Result<Polled> {
         let mut stamper = Stamper {
             time_of: &mut self.time_of,
             guard: &mut self.guard,
@@ -289,7 +376,13 @@ where
             dead_letters: &self.dead_letters,
             next: out,
         };
-        self.upstream.poll(source, now, &mut stamper)
+        let before = source.given();
+        let polled = self.upstream.poll(source, now, &mut stamper);
+        // A poll that gives nothing says nothing of where time is.
+        if source.given() > before {
+            self.align();
+        }
+        polled
     }
 
     fn signal<E: Emit<C::Out>>(&mut self, signal: Signal, out: &mut E) -> Passed {
@@ -307,18 +400,22 @@ where
         Passed::Done(match arrived {
             Signal::Clock(now) => Some(self.look(now).unwrap_or(arrived)),
             // The records have other times now; only the last watermark says the same of all.
-            Signal::Watermark(time) => (time == Timestamp::MAX).then_some(arrived),
+            Signal::Watermark(Timestamp::MAX) => {
+                self.leave();
+                Some(arrived)
+            }
+            Signal::Watermark(_) => None,
             Signal::Idle | Signal::End => Some(arrived),
         })
     }
 
     fn wake_at(&self) -> Option<Nanos> {
         let idle_at = self.idle.as_ref().and_then(IdleTimeout::wake_at);
-        [self.upstream.wake_at(), idle_at].into_iter().flatten().min()
+        [self.upstream.wake_at(), idle_at, self.waits_until].into_iter().flatten().min()
     }
 
     fn is_open(&self) -> bool {
-        self.upstream.is_open()
+        self.waits_until.is_none() && self.upstream.is_open()
     }
 
     fn is_quiet(&self) -> bool {

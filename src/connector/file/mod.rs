@@ -132,9 +132,9 @@ impl<T: Send + 'static> DeadLetters<T> for Reported {
 ///
 /// A file is cut into splits of 64 KiB to 1 MiB at record boundaries. Of all splits, in the order
 /// of the files, split `i` is read by partition `i % partitions`, which keeps the order within its
-/// splits. A record that cannot be read, or that is longer than 1 MiB, is a dead letter, and the
-/// stream goes on. A file that is missing, no regular file or not readable is refused before any
-/// thread starts.
+/// splits and reads them one after the other. A record that cannot be read, or that is longer than
+/// 1 MiB, is a dead letter, and the stream goes on. A file that is missing, no regular file or not
+/// readable is refused before any thread starts.
 pub struct FileConnector<F, M = Counted> {
     format: F,
     origin: Origin,

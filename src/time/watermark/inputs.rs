@@ -59,13 +59,6 @@ impl Inputs {
         self.ended > 0 && self.ended == self.inputs.len()
     }
 
-    /// The least watermark of an active input, for [`Alignment`](super::Alignment); `None` if no
-    /// active input has said one. It goes back when an input comes back from idleness.
-    pub fn slowest(&self) -> Option<Timestamp> {
-        let known = self.active_watermarks().filter(|at| *at > Timestamp::MIN);
-        known.min()
-    }
-
     /// Input `index` has come to `watermark`, and is active again if it was idle. A watermark
     /// below its last one changes nothing else; [`Timestamp::MAX`] ends it, or an idle input beside
     /// it would be overtaken by all of time.
@@ -173,7 +166,6 @@ mod tests {
         assert_eq!(inputs.advance(0, 5.into()), None);
         assert_eq!(inputs.advance(0, 25.into()), watermark(25));
         assert_eq!(inputs.advance(0, 40.into()), watermark(30));
-        assert_eq!(inputs.slowest(), Some(30.into()));
     }
 
     #[test]
@@ -182,7 +174,6 @@ mod tests {
         assert_eq!(inputs.set_idle(0), watermark(20));
         assert_eq!(inputs.set_idle(0), None);
         assert_eq!(inputs.set_active(0), None);
-        assert_eq!(inputs.slowest(), Some(10.into()));
         assert_eq!(inputs.advance(1, 50.into()), None);
         assert_eq!(inputs.advance(0, 15.into()), None);
         assert_eq!(inputs.watermark(), 20.into());
@@ -195,7 +186,7 @@ mod tests {
         assert_eq!(inputs.set_idle(1), None);
         assert_eq!(inputs.set_idle(0), Some(Progress::Idle));
         assert!(inputs.is_idle());
-        assert_eq!((inputs.watermark(), inputs.slowest()), (10.into(), None));
+        assert_eq!(inputs.watermark(), 10.into());
     }
 
     #[test]
@@ -242,7 +233,7 @@ mod tests {
     fn no_inputs_are_idle_at_once() {
         let inputs = Inputs::new(0);
         assert!(inputs.is_idle() && !inputs.has_ended());
-        assert_eq!((inputs.watermark(), inputs.slowest()), (Timestamp::MIN, None));
+        assert_eq!(inputs.watermark(), Timestamp::MIN);
     }
 
     #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,7 @@ mod inputs;
 mod never_late_test;
 mod skew;
 
+pub(crate) use alignment::Aligned;
 pub use alignment::Alignment;
 pub use generator::{BoundedDisorder, Monotone, Punctuated};
 pub use idle::IdleTimeout;
@@ -24,7 +25,8 @@ use crate::time::Timestamp;
 /// Says how far the event time of one split of a source has come.
 ///
 /// Called on the partition that reads the split: [`observe`](Self::observe) for every record,
-/// [`watermark`](Self::watermark) once after each batch. Each split has its own clone.
+/// [`watermark`](Self::watermark) once after each batch. Each partition has its own clone: it reads
+/// the splits of a source one after the other, as one sequence.
 pub trait WatermarkGenerator<T>: Clone + Send + 'static {
     /// Sees `record`, whose event time is `time`.
     fn observe(&mut self, record: &T, time: Timestamp);
