@@ -9,7 +9,7 @@ use millstream::prelude::*;
 use millstream::testing::Random;
 use millstream::testing::simulation::Simulation;
 
-use graph::{Item, Step, draw_graph, one_of};
+use graph::{Item, Step, draw_graph};
 use model::model;
 use pipeline::build;
 
@@ -36,8 +36,8 @@ struct Case {
 fn draw_case(seed: u64) -> Case {
     let mut random = Random::seeded(seed);
     let partitions = random.within(1..=16) as usize;
-    let batch = one_of(&mut random, &[1, 2, 3, 7, 64]);
-    let lane = one_of(&mut random, &[1, 1, 2, 8]);
+    let batch = *random.one_of(&[1, 2, 3, 7, 64]);
+    let lane = *random.one_of(&[1, 1, 2, 8]);
     loop {
         let steps = draw_graph(&mut random);
         let records: usize = model(&steps, partitions).iter().map(|s| s.items.len()).sum();

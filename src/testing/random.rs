@@ -43,6 +43,11 @@ impl Random {
         self.below(len as u64) as usize
     }
 
+    /// One of `choices`, of which there is one at least, each equally likely.
+    pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[self.index(choices.len())]
+    }
+
     /// `true` once in `count` draws on average.
     pub fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0

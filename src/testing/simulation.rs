@@ -17,7 +17,7 @@ use crate::metrics::{Detail, Registry, Report, RunFacts};
 use crate::runtime::Partition;
 use crate::testing::Random;
 use crate::testing::executor::Futures;
-use crate::time::{Clock, ManualClock, Nanos};
+use crate::time::{Clock, ManualClock, Nanos, Timestamp};
 
 /// Runs `pipeline` to its end on the calling thread, in an order that `seed` picks; partitions
 /// (1 to 16) and batch size (1 to 4) come from the seed too, and a lane holds one batch.
@@ -69,6 +69,8 @@ pub struct Simulation {
     lane_capacity: u64,
     pre_aggregate: Option<PreAggregate>,
     drain_after: Option<u64>,
+    wall_time: Timestamp,
+    clock_jumps: bool,
     steps_max: u64,
 }
 
@@ -82,6 +84,8 @@ impl Simulation {
             lane_capacity: 1,
             pre_aggregate: None,
             drain_after: None,
+            wall_time: Timestamp::MAX,
+            clock_jumps: false,
             steps_max: STEPS_MAX,
         }
     }
@@ -117,6 +121,19 @@ impl Simulation {
         self
     }
 
+    /// The time of day at the start; otherwise there is none, and nothing lies in the future.
+    pub fn wall_time(mut self, wall_time: Timestamp) -> Simulation {
+        self.wall_time = wall_time;
+        self
+    }
+
+    /// Lets the clock jump now and then, by up to an hour, as it does on a host that was
+    /// suspended.
+    pub fn clock_jumps(mut self) -> Simulation {
+        self.clock_jumps = true;
+        self
+    }
+
     /// Steps after which the job is given up; otherwise a billion.
     pub fn steps_max(mut self, steps: u64) -> Simulation {
         self.steps_max = steps;
@@ -148,7 +165,7 @@ impl Simulation {
         let batch_size = self.batch_size.unwrap_or(batch_size);
         let replay =
             format!("seed {}, {partitions} partitions, batch size {batch_size}", self.seed);
-        let clock = ManualClock::default();
+        let clock = ManualClock::starting_at(self.wall_time);
         clock.advance(START_NS);
         let job = self
             .config(partitions, batch_size)
@@ -247,6 +264,10 @@ pub struct Simulated {
     runs: Runs,
 }
 
+/// How rarely the clock jumps, where it does.
+const JUMP_ONE_IN: u64 = 64;
+/// The longest jump in nanoseconds is 2 to the power of this: 73 minutes.
+const JUMP_BITS_MAX: u64 = 42;
 /// How rarely the slow partition may be chosen while others could run.
 const SLOW_ONE_IN: u64 = 32;
 
@@ -295,6 +316,9 @@ impl Simulated {
         }
         self.runs.steps += 1;
         self.clock.advance(self.runs.random.below(self.runs.step_ns_max + 1));
+        if self.runs.asked.clock_jumps && self.runs.random.one_in(JUMP_ONE_IN) {
+            self.clock.advance(1 << self.runs.random.within(20..=JUMP_BITS_MAX));
+        }
         let picked = self.pick();
         let futures = self.job.futures.ready();
         match picked {

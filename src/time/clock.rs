@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::time::{Nanos, Timestamp, millis};
 
@@ -41,12 +41,26 @@ impl Clock for MonotonicClock {
 
 /// A clock that stands still until it is told to move; clones share their time. For tests and
 /// simulation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ManualClock {
     now: Arc<AtomicU64>,
+    /// The time of day at 0.
+    wall_time: Timestamp,
+}
+
+impl Default for ManualClock {
+    /// At 0, and without a time of day.
+    fn default() -> Self {
+        ManualClock { now: Arc::default(), wall_time: Timestamp::MAX }
+    }
 }
 
 impl ManualClock {
+    /// A clock at 0, when the time of day is `wall_time`.
+    pub fn starting_at(wall_time: Timestamp) -> Self {
+        ManualClock { wall_time, ..ManualClock::default() }
+    }
+
     /// Moves time forward by `nanos`.
     pub fn advance(&self, nanos: Nanos) {
         // Relaxed: a single-threaded simulation is the only user, nothing else is published by it.
@@ -57,6 +71,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Nanos {
         self.now.load(Ordering::Relaxed)
+    }
+
+    fn wall_time(&self) -> Timestamp {
+        self.wall_time + Duration::from_nanos(self.now())
     }
 }
 
@@ -71,6 +89,10 @@ mod tests {
         assert_eq!(clock.now(), 0);
         clock.advance(7);
         assert_eq!(twin.now(), 7);
+        assert_eq!(twin.wall_time(), Timestamp::MAX, "it has none");
+        let noon = ManualClock::starting_at(43_200_000.into());
+        noon.advance(5_000_000);
+        assert_eq!(noon.wall_time(), 43_200_005.into());
     }
 
     #[test]

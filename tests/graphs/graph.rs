@@ -108,10 +108,6 @@ pub(crate) enum Step {
     Union(usize, usize),
 }
 
-pub(crate) fn one_of<T: Copy>(random: &mut Random, all: &[T]) -> T {
-    all[random.index(all.len())]
-}
-
 pub(crate) fn each(random: &mut Random) -> Each {
     let number = random.within(1..=4);
     match random.below(8) {
@@ -148,7 +144,7 @@ pub(crate) fn draw_graph(random: &mut Random) -> Vec<Step> {
             4 => {
                 let spreads =
                     [Spread::Rebalance, Spread::RoundRobin, Spread::ByValue, Spread::Broadcast];
-                (Step::Spread(at, one_of(random, &spreads)), 1)
+                (Step::Spread(at, *random.one_of(&spreads)), 1)
             }
             5..=7 => {
                 let modes = [
@@ -157,9 +153,9 @@ pub(crate) fn draw_graph(random: &mut Random) -> Vec<Step> {
                     Some(PreAggregate::On),
                     Some(PreAggregate::Off),
                 ];
-                let what = one_of(random, &WHATS);
-                let way = one_of(random, &[Way::Hash, Way::Modulo, Way::Range]);
-                (Step::Keyed(at, what, way, one_of(random, &modes)), 1)
+                let what = *random.one_of(&WHATS);
+                let way = *random.one_of(&[Way::Hash, Way::Modulo, Way::Range]);
+                (Step::Keyed(at, what, way, *random.one_of(&modes)), 1)
             }
             8 => (Step::Fork(at), 2),
             9 => (Step::Route(at, random.within(2..=3)), 2),
