@@ -11,6 +11,8 @@ mod dataflow_test;
 mod firing;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, feature = "cli"))]
+pub(crate) mod model;
 #[cfg(test)]
 mod model_test;
 mod operator;

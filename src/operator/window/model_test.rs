@@ -8,9 +8,10 @@ use proptest::prelude::*;
 
 use crate::error::ErrorKind;
 use crate::operator::window::fixture::Rig;
+use crate::operator::window::model::{Growing, Kind, Model, Rules};
 use crate::operator::window::{
-    Change, Custom, Early, Firing, Mode, Taken, Trigger, Window, WindowAssigner, WindowLogic,
-    Windowed, Windows, count_sliding, global, session, sliding, tumbling,
+    Custom, Early, Mode, Taken, Trigger, Window, WindowAssigner, WindowLogic, Windows,
+    count_sliding, global, session, sliding, tumbling,
 };
 use crate::state::aggregate::Aggregate;
 use crate::time::Timestamp;
@@ -54,42 +55,6 @@ impl Aggregate<i64> for Whole {
     }
 }
 
-/// Windows of one's own: none at 0 of 7, else from the last multiple of 20 to each of 5, 10 and 20.
-#[derive(Clone, Copy)]
-struct Growing;
-
-impl WindowAssigner<i64> for Growing {
-    type Id = Window;
-    fn assign(&self, _: &i64, time: Timestamp, take: impl FnMut(Window)) {
-        growing(time.as_millis()).into_iter().for_each(take);
-    }
-    fn window(&self, id: Window) -> Window {
-        id
-    }
-}
-
-fn growing(time: i64) -> Vec<Window> {
-    let start = time - time.rem_euclid(20);
-    let lengths = [5, 10, 20].into_iter().filter(|length| time % 7 != 0 && time < start + length);
-    lengths.map(|length| Window::from_start(start.into(), length)).collect()
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Tumbling { size: i64, offset: i64 },
-    Sliding { size: i64, slide: i64, offset: i64 },
-    Session { gap: i64 },
-    Global,
-    Growing,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Rules {
-    early: Early,
-    mode: Mode,
-    lateness: i64,
-}
-
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// A record so much after the latest watermark, or before it.
@@ -100,172 +65,6 @@ enum Step {
 
 fn duration(millis: i64) -> Duration {
     Duration::from_millis(millis as u64)
-}
-
-type Result = Windowed<(), Vec<i64>>;
-
-/// What has come of a window in the model.
-#[derive(Default)]
-struct Cell {
-    all: Vec<i64>,
-    unseen: Vec<i64>,
-    index: u32,
-    early_at: Option<i64>,
-    standing: Vec<Result>,
-}
-
-struct Model {
-    kind: Kind,
-    rules: Rules,
-    watermark: i64,
-    now: i64,
-    cells: Vec<(Window, Cell)>,
-    results: Vec<Result>,
-}
-
-fn last(window: Window) -> i64 {
-    window.end.as_millis() - 1
-}
-
-impl Model {
-    fn is_gone(&self, window: Window) -> bool {
-        last(window).saturating_add(self.rules.lateness) <= self.watermark
-    }
-
-    fn windows(&self, time: i64) -> Vec<Window> {
-        let aligned = |size: i64, slide: i64, offset: i64| {
-            let starts = (time - size + 1)..=time;
-            let aligned = starts.filter(move |start| (start - offset).rem_euclid(slide) == 0);
-            aligned.map(|start| Window::from_start(start.into(), size)).collect()
-        };
-        match self.kind {
-            Kind::Tumbling { size, offset } => aligned(size, size, offset),
-            Kind::Sliding { size, slide, offset } => aligned(size, slide, offset),
-            Kind::Session { gap } => vec![Window::from_start(time.into(), gap)],
-            Kind::Global => vec![Window { start: Timestamp::MIN, end: Timestamp::MAX }],
-            Kind::Growing => growing(time),
-        }
-    }
-
-    fn record(&mut self, value: i64, time: i64) -> Taken {
-        let windows = self.windows(time);
-        let mut is_applied = windows.is_empty();
-        for window in windows {
-            let window = match self.kind {
-                Kind::Session { .. } => self.merge_sessions(window),
-                _ => window,
-            };
-            if self.is_gone(window) {
-                continue;
-            }
-            is_applied = true;
-            let place = match self.cells.iter().position(|(other, _)| *other == window) {
-                Some(place) => place,
-                None => {
-                    self.cells.push((window, Cell::default()));
-                    self.cells.sort_by_key(|(window, _)| *window);
-                    self.cells.iter().position(|(other, _)| *other == window).unwrap()
-                }
-            };
-            let cell = &mut self.cells[place].1;
-            cell.all.push(value);
-            cell.unseen.push(value);
-            if last(window) <= self.watermark {
-                self.fire(place, Firing::Late);
-                continue;
-            }
-            match self.rules.early {
-                Early::Records(count) if cell.unseen.len() as u64 >= count => {
-                    self.fire(place, Firing::Early);
-                }
-                Early::After(delay) if cell.early_at.is_none() => {
-                    cell.early_at = Some(self.now + delay.as_millis() as i64);
-                }
-                Early::Every(interval) if cell.early_at.is_none() => {
-                    let interval = interval.as_millis() as i64;
-                    cell.early_at = Some((self.now / interval + 1) * interval);
-                }
-                _ => {}
-            }
-        }
-        if is_applied { Taken::Applied } else { Taken::Late }
-    }
-
-    /// Merges the sessions that `new` touches into one, and returns what `new` is a part of.
-    fn merge_sessions(&mut self, new: Window) -> Window {
-        let is_near = |other: Window| other.start <= new.end && new.start <= other.end;
-        let (near, far): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.cells).into_iter().partition(|(other, _)| is_near(*other));
-        self.cells = far;
-        let mut near = near.into_iter();
-        let Some((before, mut cell)) = near.next() else { return new };
-        let mut window =
-            Window { start: before.start.min(new.start), end: before.end.max(new.end) };
-        for (other, more) in near {
-            window.end = window.end.max(other.end);
-            cell.all.extend(more.all);
-            cell.unseen.extend(more.unseen);
-            cell.standing.extend(more.standing);
-            cell.early_at = cell.early_at.into_iter().chain(more.early_at).min();
-        }
-        if window != before {
-            cell.index = 0;
-        }
-        self.cells.push((window, cell));
-        self.cells.sort_by_key(|(window, _)| *window);
-        window
-    }
-
-    fn fire(&mut self, place: usize, firing: Firing) {
-        let (window, cell) = &mut self.cells[place];
-        cell.early_at = None;
-        let (records, holds) = match self.rules.mode {
-            Mode::Discarding if cell.unseen.is_empty() => return,
-            Mode::Discarding => (&cell.unseen, false),
-            Mode::Accumulating => (&cell.all, false),
-            Mode::Retracting => (&cell.all, true),
-        };
-        let value = Bag.finish(records);
-        let index = cell.index;
-        let result =
-            Windowed { key: (), window: *window, firing, index, change: Change::Insert, value };
-        for old in cell.standing.drain(..) {
-            self.results.push(Windowed { change: Change::Retract, ..old });
-        }
-        if holds {
-            cell.standing.push(result.clone());
-        }
-        self.results.push(result);
-        cell.unseen.clear();
-        cell.index += 1;
-    }
-
-    fn advance_watermark(&mut self, to: i64) {
-        let before = std::mem::replace(&mut self.watermark, to);
-        let mut due: Vec<_> = (0..self.cells.len())
-            .filter(|place| (before + 1..=to).contains(&last(self.cells[*place].0)))
-            .collect();
-        due.sort_by_key(|place| (last(self.cells[*place].0), self.cells[*place].0));
-        for place in due {
-            self.fire(place, Firing::OnTime);
-        }
-        let mut cells = std::mem::take(&mut self.cells);
-        cells.retain(|(window, _)| !self.is_gone(*window));
-        self.cells = cells;
-    }
-
-    fn advance_clock(&mut self, to: i64) {
-        self.now = to;
-        while let Some(at) = self.cells.iter().filter_map(|(_, cell)| cell.early_at).min()
-            && at <= to
-        {
-            for place in 0..self.cells.len() {
-                if self.cells[place].1.early_at == Some(at) {
-                    self.fire(place, Firing::Early);
-                }
-            }
-        }
-    }
 }
 
 /// Plays `steps` on the logic and on the model, and compares after each.
@@ -280,8 +79,7 @@ where
         .allowed_lateness(duration(rules.lateness));
     let logic = windows.logic(trigger, aggregate);
     let mut rig = Rig::new(logic);
-    let mut model =
-        Model { kind, rules, watermark: 0, now: 0, cells: Vec::new(), results: Vec::new() };
+    let mut model = Model::new(kind, rules, 0);
     rig.advance_watermark(0.into());
     for (number, step) in steps.iter().enumerate() {
         match *step {
@@ -300,12 +98,12 @@ where
                 model.advance_clock(to);
             }
         }
-        assert_eq!(rig.take_results(), std::mem::take(&mut model.results), "step {number}");
-        assert_eq!(rig.is_empty(), model.cells.is_empty(), "step {number}");
+        assert_eq!(rig.take_results(), model.take_results(), "step {number}");
+        assert_eq!(rig.is_empty(), model.is_empty(), "step {number}");
     }
     rig.advance_watermark(Timestamp::MAX);
     model.advance_watermark(i64::MAX);
-    assert_eq!(rig.take_results(), model.results, "at the end");
+    assert_eq!(rig.take_results(), model.take_results(), "at the end");
     assert!(rig.is_empty(), "nothing is left at the end");
 }
 
@@ -324,6 +122,7 @@ fn compare_kind(kind: Kind, rules: Rules, steps: &[Step]) {
         Kind::Session { gap } => compare(session(duration(gap)), kind, rules, Bag, steps),
         Kind::Global => compare(global(), kind, rules, Whole, steps),
         Kind::Growing => compare(Custom(Growing), kind, rules, Whole, steps),
+        Kind::Count { .. } => unreachable!("not drawn: they know neither triggers nor lateness"),
     }
 }
 
@@ -374,21 +173,12 @@ proptest! {
     ) {
         let logic = count_sliding(size, slide).logic(Trigger::default(), Bag);
         let mut rig = Rig::new(logic);
-        for (number, time) in times.iter().enumerate() {
-            prop_assert_eq!(rig.record(&(number as i64), (*time).into()), Taken::Applied);
-            let taken = number + 1;
-            let results = rig.take_results();
-            if !(taken as u64).is_multiple_of(slide) {
-                prop_assert_eq!(results, []);
-                continue;
-            }
-            let first = taken.saturating_sub(size as usize);
-            let span = &times[first..taken];
-            prop_assert_eq!(results.len(), 1);
-            prop_assert_eq!(&results[0].value, &(first as i64..taken as i64).collect::<Vec<_>>());
-            let (earliest, latest) = (*span.iter().min().unwrap(), *span.iter().max().unwrap());
-            let window = Window { start: earliest.into(), end: (latest + 1).into() };
-            prop_assert_eq!(results[0].window, window);
+        let rules = Rules { early: Early::Never, mode: Mode::Accumulating, lateness: 0 };
+        let kind = Kind::Count { size: size as usize, slide: slide as usize };
+        let mut model = Model::new(kind, rules, 0);
+        for (value, time) in (0..).zip(times) {
+            prop_assert_eq!(rig.record(&value, time.into()), model.record(value, time));
+            prop_assert_eq!(rig.take_results(), model.take_results());
         }
     }
 
@@ -418,7 +208,7 @@ proptest! {
             }
             Kind::Session { gap } => fold(session(duration(gap)), trigger, &steps),
             Kind::Global => fold(global(), trigger, &steps),
-            Kind::Growing => {}
+            Kind::Growing | Kind::Count { .. } => {}
         }
     }
 }
