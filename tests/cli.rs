@@ -8,6 +8,8 @@ mod bench;
 #[cfg(unix)]
 #[path = "cli/event_time.rs"]
 mod event_time;
+#[path = "cli/simulate.rs"]
+mod simulate;
 
 use std::io::Write;
 use std::path::Path;

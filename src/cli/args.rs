@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::cli::flag::Scope;
-use crate::cli::options::{Color, Options, RunOptions, ShowOptions};
+use crate::cli::options::{Color, Options, RunOptions, ShowOptions, SimulateOptions};
 use crate::cli::scan::{Scan, usage};
 use crate::config::parse::Choice;
 use crate::config::wording::closest;
@@ -23,6 +23,8 @@ pub enum Command {
     Help(Topic),
     /// Show the reference of this knob, or of all.
     Knobs(Option<&'static Knob>),
+    /// Simulate random jobs.
+    Simulate(SimulateOptions),
     /// Show the version.
     Version,
 }
@@ -163,6 +165,8 @@ pub enum Topic {
     Doctor,
     /// `knobs`.
     Knobs,
+    /// `simulate`.
+    Simulate,
 }
 
 impl Choice for Topic {
@@ -171,6 +175,7 @@ impl Choice for Topic {
         ("bench", Topic::Bench),
         ("doctor", Topic::Doctor),
         ("knobs", Topic::Knobs),
+        ("simulate", Topic::Simulate),
     ];
 }
 
@@ -207,6 +212,7 @@ where
         "bench" => bench(rest, environment),
         "doctor" => doctor(rest, environment),
         "knobs" => knobs(rest),
+        "simulate" => simulate(rest),
         "help" => help(rest),
         "--help" | "-h" => Ok(Command::Help(Topic::Millstream)),
         "--version" | "-V" => Ok(Command::Version),
@@ -237,6 +243,18 @@ fn doctor(arguments: Vec<OsString>, environment: Environment) -> Result<Command>
     scan.refuse_positionals();
     let (options, config) = settle(scan, &environment)?;
     Ok(Command::Doctor(Box::new(DoctorArgs { show: options.show, config })))
+}
+
+/// Neither environment nor file has a say: a simulation is what its seed makes it.
+fn simulate(arguments: Vec<OsString>) -> Result<Command> {
+    let mut scan = Scan::new("millstream simulate", Scope::Simulate);
+    scan.read(arguments);
+    if scan.wants_help {
+        return Ok(Command::Help(Topic::Simulate));
+    }
+    scan.refuse_positionals();
+    let (options, _) = settle(scan, &Environment::default())?;
+    Ok(Command::Simulate(options.simulate))
 }
 
 fn knobs(arguments: Vec<OsString>) -> Result<Command> {

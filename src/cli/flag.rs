@@ -1,11 +1,11 @@
 //! Flags that are no knobs: what `bench` runs, on which input, and how results are shown.
 
 use std::ffi::OsStr;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::options::{Emit, Options, Skew, Verbosity, Windows};
+use crate::cli::options::{Emit, Keep, Options, Skew, Verbosity, Windows};
 use crate::config::parse::{self, Refusal};
 
 const COUNT: RangeInclusive<u64> = 1..=1_000_000_000_000_000;
@@ -22,8 +22,30 @@ const ZIPF_EXPONENT_MAX: f64 = 10.0;
 pub(crate) enum Scope {
     /// `bench` only.
     Bench,
-    /// Every command that takes flags.
+    /// `simulate` only, which takes no others.
+    Simulate,
+    /// Every command that runs the engine as it is configured.
     All,
+}
+
+impl Scope {
+    /// Whether a command of this scope takes flags of the scope `flag`.
+    pub(crate) fn takes(self, flag: Scope) -> bool {
+        flag == self || (flag == Scope::All && self.takes_knobs())
+    }
+
+    /// Whether it takes the engine's knobs.
+    pub(crate) fn takes_knobs(self) -> bool {
+        self != Scope::Simulate
+    }
+
+    /// The command that takes what others do not.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Scope::Bench | Scope::All => "millstream bench",
+            Scope::Simulate => "millstream simulate",
+        }
+    }
 }
 
 /// One flag: its names, its bounds, what it does.
@@ -43,7 +65,7 @@ pub(crate) struct Flag {
 /// Flags that cannot stand together.
 pub(crate) const CONFLICTS: [(&str, &str); 1] = [("quiet", "verbose")];
 
-pub(crate) static FLAGS: [Flag; 20] = [
+pub(crate) static FLAGS: [Flag; 22] = [
     Flag {
         name: "list",
         short: None,
@@ -225,6 +247,30 @@ pub(crate) static FLAGS: [Flag; 20] = [
         },
     },
     Flag {
+        name: "seeds",
+        short: None,
+        value: Some(("A..B", "A..B with A < B, without B")),
+        default: "0..1000",
+        help: "simulate one job for each of these seeds",
+        scope: Scope::Simulate,
+        set: |options, value| {
+            options.simulate.seeds = seeds(text(value)?)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "keep",
+        short: None,
+        value: Some(("FILE", "a path, or off")),
+        default: "benches/runs/simulations.jsonl where there is that folder",
+        help: "append the result to FILE as a line of JSON",
+        scope: Scope::Simulate,
+        set: |options, value| {
+            options.simulate.keep = if value == "off" { Keep::Off } else { Keep::In(path(value)?) };
+            Ok(())
+        },
+    },
+    Flag {
         name: "format",
         short: None,
         value: Some(("FORMAT", "text|json")),
@@ -295,6 +341,14 @@ fn path(value: &OsStr) -> Result<PathBuf, Refusal> {
         return Err(Refusal::new("empty value", "a path"));
     }
     Ok(PathBuf::from(value))
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, Refusal> {
+    let refused = |what| Refusal::new(what, "A..B with A < B, without B");
+    let (first, end) = text.split_once("..").ok_or_else(|| refused("not a range"))?;
+    let seed = |text| parse::count(text, 0..=u64::MAX).map_err(|_| refused("not a range"));
+    let (first, end) = (seed(first)?, seed(end)?);
+    if first < end { Ok(first..end) } else { Err(refused("empty range")) }
 }
 
 fn skew(text: &str) -> Result<Skew, Refusal> {
@@ -398,6 +452,20 @@ mod tests {
             Windows::Session(minute),
         ] {
             assert_eq!(windows(&window.to_string()), Ok(window));
+        }
+    }
+
+    #[test]
+    fn seeds_are_a_range_that_is_not_empty() {
+        assert_eq!(seeds("5..100000"), Ok(5..100_000));
+        for (text, what) in [
+            ("5", "not a range"),
+            ("a..7", "not a range"),
+            ("5..=7", "not a range"),
+            ("7..5", "empty range"),
+            ("5..5", "empty range"),
+        ] {
+            assert_eq!(seeds(text).expect_err(text).what, what, "{text}");
         }
     }
 

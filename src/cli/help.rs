@@ -32,6 +32,12 @@ pub(crate) fn page(topic: Topic) -> String {
             flags(Scope::All),
             engine_flags()
         ),
+        Topic::Simulate => format!(
+            "usage: millstream simulate [flags]\n\
+             Runs random jobs with windows on one thread, and checks each against a naive model.\n\n\
+             Flags:\n{}",
+            flags(Scope::Simulate)
+        ),
         Topic::Knobs => "usage: millstream knobs [NAME]\n\
                          Explains one engine flag, or all.\n"
             .to_owned(),
@@ -63,6 +69,7 @@ fn millstream() -> String {
     row(&mut page, "bench WORKLOAD [flags]", "run a built-in workload and print a report");
     row(&mut page, "doctor [flags]", "show the host and where partitions would be placed");
     row(&mut page, "knobs [NAME]", "explain the engine flags");
+    row(&mut page, "simulate [flags]", "run random jobs from seeds against a naive model");
     row(&mut page, "help [COMMAND]", "show this page, or that of a command");
     row(&mut page, "--version, -V", "show the version");
     page.push_str("\nEvery command takes --help.\n");
@@ -71,7 +78,7 @@ fn millstream() -> String {
 
 fn flags(scope: Scope) -> String {
     let mut page = String::new();
-    for flag in FLAGS.iter().filter(|flag| flag.scope == Scope::All || flag.scope == scope) {
+    for flag in FLAGS.iter().filter(|flag| scope.takes(flag.scope)) {
         row(&mut page, &names(flag), flag.help);
         if let Some((_, allowed)) = flag.value {
             row(&mut page, "", &format!("{allowed}; default {}", flag.default));
@@ -163,7 +170,7 @@ mod tests {
         for (name, workload) in Workload::NAMES {
             assert!(page.contains(name) && page.contains(workload.about()), "{name}");
         }
-        for flag in &FLAGS {
+        for flag in FLAGS.iter().filter(|flag| Scope::Bench.takes(flag.scope)) {
             assert!(page.contains(&names(flag)) && page.contains(flag.help), "{}", flag.name);
         }
         for knob in Knob::all() {

@@ -13,6 +13,7 @@ mod panics;
 mod process;
 mod progress;
 mod scan;
+mod simulate;
 mod summary;
 mod workload;
 
@@ -68,6 +69,7 @@ fn run(command: Command) -> Result<()> {
         Command::BenchList => output::print(&help::workloads()),
         Command::Help(topic) => output::print(&help::page(topic)),
         Command::Knobs(knob) => output::print(&help::knobs(knob)),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Version => output::print(concat!("millstream ", env!("CARGO_PKG_VERSION"), "\n")),
     }
 }

@@ -1,6 +1,7 @@
 //! What flags that are no knobs set: the input of a run, and how its results are shown.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::config::parse::{self, Choice};
 pub struct Options {
     /// What a workload runs on, and for how long.
     pub run: RunOptions,
+    /// What `simulate` simulates.
+    pub simulate: SimulateOptions,
     /// How results and progress are shown.
     pub show: ShowOptions,
     /// The configuration file.
@@ -70,6 +73,32 @@ impl Default for RunOptions {
             dump: None,
             output: None,
         }
+    }
+}
+
+/// What `simulate` simulates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimulateOptions {
+    /// The seeds, one job each.
+    pub seeds: Range<u64>,
+    /// Where the result is kept.
+    pub keep: Keep,
+}
+
+/// Where a result is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// In the project's own file, when run in its folder.
+    Project,
+    /// In this file.
+    In(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+impl Default for SimulateOptions {
+    fn default() -> SimulateOptions {
+        SimulateOptions { seeds: 0..1_000, keep: Keep::Project }
     }
 }
 

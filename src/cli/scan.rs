@@ -116,9 +116,10 @@ impl Scan {
     }
 
     fn entry(&self, written: &str) -> Option<Entry> {
-        let flags = || FLAGS.iter().filter(|flag| self.takes(flag));
+        let flags = || FLAGS.iter().filter(|flag| self.scope.takes(flag.scope));
         match written.strip_prefix("--") {
             Some(name) => Knob::named(name)
+                .filter(|_| self.scope.takes_knobs())
                 .map(Entry::Knob)
                 .or_else(|| flags().find(|flag| flag.name == name).map(Entry::Flag)),
             None => {
@@ -126,10 +127,6 @@ impl Scan {
                 flags().find(|flag| flag.short.is_some() && flag.short == short).map(Entry::Flag)
             }
         }
-    }
-
-    fn takes(&self, flag: &Flag) -> bool {
-        flag.scope == Scope::All || flag.scope == self.scope
     }
 
     fn read_flag(&mut self, entry: &Entry, parser: &mut Parser) {
@@ -167,7 +164,9 @@ impl Scan {
         let name = written.strip_prefix("--").unwrap_or_default();
         let foreign = FLAGS.iter().find(|flag| flag.name == name);
         let (takes_value, hint) = match (foreign, self.meant(name)) {
-            (Some(flag), _) => (flag.value.is_some(), "allowed with millstream bench".to_owned()),
+            (Some(flag), _) => {
+                (flag.value.is_some(), format!("allowed with {}", flag.scope.command()))
+            }
             (None, Some(entry)) => {
                 (entry.allowed().is_some(), format!("did you mean --{}", entry.name()))
             }
@@ -182,8 +181,10 @@ impl Scan {
 
     /// The flag whose name is nearest to `name`.
     fn meant(&self, name: &str) -> Option<Entry> {
-        let flags = FLAGS.iter().filter(|flag| self.takes(flag)).map(|flag| flag.name);
-        let name = closest(name, Knob::all().iter().map(Knob::key).chain(flags))?;
+        let flags = FLAGS.iter().filter(|flag| self.scope.takes(flag.scope));
+        let knobs = Knob::all().iter().filter(|_| self.scope.takes_knobs());
+        let names = knobs.map(Knob::key).chain(flags.map(|flag| flag.name));
+        let name = closest(name, names)?;
         self.entry(&format!("--{name}"))
     }
 

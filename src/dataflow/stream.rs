@@ -16,6 +16,8 @@ use crate::dataflow::{
     Chain, ChainTask, End, Identity, Operator, SinkConnector, SourceConnector, Then, TimeDomain,
     Untimed,
 };
+#[cfg(feature = "cli")]
+use crate::dataflow::{Lanes, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{Gate, Outbox};
 use crate::record::{Either, Never};
@@ -29,6 +31,10 @@ pub struct Pipeline {
     name: String,
     draft: Rc<RefCell<Draft>>,
 }
+
+/// The lanes that a chain reads.
+#[cfg(feature = "cli")]
+type BoxedLanes<C> = Box<dyn Lanes<<C as Chain>::In, <C as Chain>::Partial>>;
 
 /// Makes a partition's input of a task.
 pub(super) type Head<T, P, S> = Box<dyn FnMut(&BuildContext<'_>) -> Result<Input<T, P, S>>>;
@@ -147,6 +153,23 @@ impl<C: Chain> DataStream<C> {
             chain: change(self.chain),
             node: self.node,
         }
+    }
+
+    /// The stream with what `change` makes of the lanes of its task, on each partition, in their
+    /// place. For simulations, which listen there.
+    #[cfg(feature = "cli")]
+    pub(crate) fn with_lanes(
+        self,
+        mut change: impl FnMut(&TaskContext, BoxedLanes<C>) -> BoxedLanes<C> + 'static,
+    ) -> Self {
+        let mut head = self.head;
+        let head = move |context: &BuildContext<'_>| {
+            Ok(match head(context)? {
+                Input::Lanes(lanes) => Input::Lanes(change(context.task, lanes)),
+                source @ Input::Source(_) => source,
+            })
+        };
+        DataStream { head: Box::new(head), ..self }
     }
 
     /// Names the task that this stream is a part of. Names are unique in a pipeline, 1..=128 bytes
