@@ -1,19 +1,26 @@
-//! In steady state nothing is allocated: at most one allocation per thousand batches.
+//! What is allocated: in steady state nothing (at most one allocation per thousand batches), and for
+//! a live window of a count so many bytes.
 #![allow(unsafe_code)] // Budget: 1 impl of 2 methods, which only count and pass on.
 #![allow(clippy::disallowed_methods)] // Tests may lock.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use millstream::config::{BatchSize, Pin, PreAggregate};
+use millstream::connector::generator::generate;
 use millstream::connector::{blackhole, iterator};
 use millstream::dataflow::{
     Chain, Collector, Emit, FromSource, Polled, Source, SourceConnector, TaskContext,
 };
+use millstream::operator::window::tumbling;
 use millstream::prelude::*;
+use millstream::time::watermark::BoundedDisorder;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static LIVE_BYTES: AtomicU64 = AtomicU64::new(0);
+static LIVE_BYTES_MAX: AtomicU64 = AtomicU64::new(0);
 
 /// The system's allocator, counted.
 struct Counting;
@@ -22,11 +29,15 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        let bytes = layout.size() as u64;
+        let live = LIVE_BYTES.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        LIVE_BYTES_MAX.fetch_max(live, Ordering::Relaxed);
         // SAFETY: the caller keeps the contract of `alloc`, which is `System`'s.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        LIVE_BYTES.fetch_sub(layout.size() as u64, Ordering::Relaxed);
         // SAFETY: `block` came from `System` with this layout.
         unsafe { System.dealloc(block, layout) }
     }
@@ -186,4 +197,41 @@ fn the_count_counts() {
     let config = Config::builder().partitions(1).pin(Pin::Off).build().expect("in bounds");
     Engine::new(config).and_then(|engine| engine.run(pipeline)).expect("nothing fails");
     assert!(ALLOCATIONS.load(Ordering::Relaxed) - before >= 10_000);
+}
+
+/// The most bytes that a job had allocated at one time which counts records of `keys` keys in
+/// `windows` windows each, one record a window, all of them live until the input is over.
+fn bytes_of_counts(keys: u64, windows: u64) -> u64 {
+    let pipeline = Pipeline::new("counts");
+    let before = LIVE_BYTES.load(Ordering::Relaxed);
+    LIVE_BYTES_MAX.store(before, Ordering::Relaxed);
+    pipeline
+        .source(generate(keys * windows, move |index| (index % keys, index / keys)))
+        .assign_timestamps(|record| record.1 as i64, BoundedDisorder::new(Duration::MAX))
+        .key_by(|record| record.0)
+        .pre_aggregate(PreAggregate::Off)
+        .window(tumbling(Duration::from_millis(1)))
+        .count()
+        .sink(blackhole());
+    let config = Config::builder().partitions(2).pin(Pin::Off).build().expect("in bounds");
+    let report =
+        Engine::new(config).and_then(|engine| engine.run(pipeline)).expect("nothing fails");
+    assert_eq!(report.tasks[1].records_out, keys * windows, "a result for each window");
+    LIVE_BYTES_MAX.load(Ordering::Relaxed) - before
+}
+
+#[test]
+#[ignore = "takes a minute and a GiB: cargo test --release --test allocations -- --ignored --nocapture"]
+fn bytes_of_ten_million_live_counts() {
+    const KEY_BYTES: u64 = 8;
+    const LIVE: u64 = 10_000_000;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let engine = bytes_of_counts(1, 1);
+    for windows in [1, 10] {
+        let keys = LIVE / windows;
+        let bytes = bytes_of_counts(keys, windows) - engine - keys * KEY_BYTES;
+        let each = bytes as f64 / LIVE as f64;
+        println!("{keys} keys with {windows} windows each: {each:.1} bytes a window and key");
+        assert!(each < 80.0, "{each:.1} bytes");
+    }
 }

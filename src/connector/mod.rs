@@ -34,7 +34,7 @@ pub use file_sink::json_file_sink;
 pub use file_sink::{FileSink, file_sink};
 pub use for_each::{ForEach, for_each};
 pub use iterator::{Iter, IteratorSource, iterator};
-pub use paced::{LEAD_NS, PATIENCE_NS, Paced, PacedSource, paced};
+pub use paced::{LEAD_NS, PATIENCE_NS, Paced, PacedSource, due_everywhere, paced};
 pub use request::{Alarm, Answer, Asked, Asker, Replies, Ring, replies, requests};
 pub use stdout::{Stdout, stdout};
 

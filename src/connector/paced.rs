@@ -6,6 +6,7 @@
 //! [`generator`](crate::connector::generator): a record that is late was due all the same, and
 //! carries that time.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::connector::generator::BLOCK;
@@ -141,12 +142,33 @@ impl Schedule {
         (nth / BLOCK * self.partitions + self.partition) * BLOCK + nth % BLOCK
     }
 
+    /// When the first of the partition's records is due whose index is at least `index`.
+    fn due_from(&self, index: u64) -> Nanos {
+        let (block, place) = (index / BLOCK, index % BLOCK);
+        let (round, turn) = (block / self.partitions, block % self.partitions);
+        self.due(match self.partition.cmp(&turn) {
+            Ordering::Less => (round + 1) * BLOCK,
+            Ordering::Equal => round * BLOCK + place,
+            Ordering::Greater => round * BLOCK,
+        })
+    }
+
     /// How many of the partition's records have an index below `records`.
     fn records_below(&self, records: u64) -> u64 {
         let round = self.partitions * BLOCK;
         let rest = (records % round).saturating_sub(self.partition * BLOCK).min(BLOCK);
         records / round * BLOCK + rest
     }
+}
+
+/// When each partition of the job of `context` should have released record `index` of a source
+/// [`paced`] at `rate`, or one behind it; in monotonic nanoseconds.
+pub fn due_everywhere(rate: u64, index: u64, context: &TaskContext) -> Nanos {
+    let partitions = context.partitions as u64;
+    let due = |partition| {
+        Schedule { start: context.now + LEAD_NS, rate, partition, partitions }.due_from(index)
+    };
+    (0..partitions).map(due).max().unwrap_or(0)
 }
 
 /// One partition's share of a [`Paced`].
@@ -256,6 +278,25 @@ mod tests {
             let even = RECORDS / (partitions as u64 * BLOCK) * partitions as u64 * BLOCK;
             let first: Vec<_> = (0..even).map(|slot| LEAD_NS + slot * 1_000).collect();
             assert_eq!(slots[..even as usize], first);
+        }
+    }
+
+    #[test]
+    fn all_have_come_to_an_index_when_the_last_has() {
+        for partitions in [1, 2, 3] {
+            let shares: Vec<Vec<Stamped>> = (0..partitions)
+                .map(|partition| {
+                    let mut poll = open(at(1_000_000).records(20 * BLOCK), partition, partitions);
+                    poll(usize::MAX, Nanos::MAX - 1).1
+                })
+                .collect();
+            for index in [0, 1, BLOCK - 1, BLOCK, 3 * BLOCK + 7, 10 * BLOCK] {
+                let first = |share: &Vec<Stamped>| {
+                    share.iter().find(|record| record.0 >= index).expect("20 blocks").1
+                };
+                let due = due_everywhere(1_000_000, index, &test_context(0, partitions));
+                assert_eq!(Some(due), shares.iter().map(first).max(), "{index} of {partitions}");
+            }
         }
     }
 

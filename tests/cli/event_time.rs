@@ -84,6 +84,20 @@ fn window_sum_comes_to_the_documented_checksum_however_it_runs() {
 }
 
 #[test]
+fn window_sum_on_a_schedule_says_how_far_watermarks_are_behind() {
+    let line = "window-sum --records 30000 --keys 20 --event-rate 100000 --window tumbling:10ms";
+    for partitions in 1..=2 {
+        let lag = report(&format!("{line} --rate 100000 --partitions {partitions}"));
+        let lag = &lag["result"]["watermark_lag_ns"];
+        let figure = |name: &str| lag[name].as_u64().expect("a number");
+        // Each of 300 ms is over once on each partition; the last ones when the input is.
+        assert!((1..=300 * partitions).contains(&figure("count")), "{lag}");
+        assert!(figure("p50") <= figure("p90") && figure("p90") <= figure("max"), "{lag}");
+    }
+    assert!(report(line)["result"]["watermark_lag_ns"].is_null());
+}
+
+#[test]
 fn nexmark_queries_come_to_one_checksum_and_write_their_rows_and_events() {
     let folder = tempfile::tempdir().expect("a folder");
     let (dump, output) = (folder.path().join("events.jsonl"), folder.path().join("rows.jsonl"));

@@ -18,6 +18,7 @@ mod run;
 mod startup;
 mod tally;
 mod timed;
+mod watermark_lag;
 mod window_sum;
 mod write;
 

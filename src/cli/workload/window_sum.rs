@@ -2,7 +2,8 @@
 //!
 //! Record *i* of the input happened at [`EventTimes::at`]. `checksum` is the wrapping sum over
 //! results of `mix64(start ^ mix64(end ^ mix64(key ^ mix64(sum))))`, where `start` and `end` of the
-//! window are milliseconds since the Unix epoch.
+//! window are milliseconds since the Unix epoch. With `--rate`, `watermark_lag_ns` says how long after
+//! its record a watermark is at the sink.
 
 use serde_json::{Value, json};
 
@@ -10,6 +11,7 @@ use crate::cli::options::Windows;
 use crate::cli::workload::gather::{Answer, gather};
 use crate::cli::workload::meter::Meter;
 use crate::cli::workload::timed::{Reading, TimedInput};
+use crate::cli::workload::watermark_lag::WatermarkLag;
 use crate::cli::workload::write::{Target, indexes};
 use crate::cli::workload::{Bench, Outcome, agree, object};
 use crate::connector::event_times::EventTimes;
@@ -17,6 +19,7 @@ use crate::connector::generator::{generator, mix64};
 use crate::dataflow::Pipeline;
 use crate::error::Result;
 use crate::operator::window::{Windowed, session, sliding, tumbling};
+use crate::time::Nanos;
 use crate::time::watermark::Monotone;
 
 /// Records per second of event time, unless a flag says otherwise.
@@ -29,6 +32,8 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
     let times = EventTimes::new(options.event_rate.unwrap_or(EVENT_RATE))?;
     let input = TimedInput::new(bench.input()?, times);
     let keeps = output.is_some();
+    let warmup_ns = bench.limits.warmup.as_nanos().try_into().unwrap_or(Nanos::MAX);
+    let lag = WatermarkLag::new(times, bench.limits.rate, warmup_ns);
     let mut seen: Option<(Vec<u64>, Sums)> = None;
     let runs = bench.repeat(|| {
         let meter = Meter::new(bench.partitions());
@@ -43,12 +48,18 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
             .key_by(|reading| reading.key);
         match options.windows {
             Windows::Tumbling(size) => {
-                keyed.window(tumbling(size)).sum(Reading::value).sink(sink);
+                keyed.window(tumbling(size)).sum(Reading::value).apply(lag.clone()).sink(sink);
             }
             Windows::Sliding { size, slide } => {
-                keyed.window(sliding(size, slide)).sum(Reading::value).sink(sink);
+                keyed
+                    .window(sliding(size, slide))
+                    .sum(Reading::value)
+                    .apply(lag.clone())
+                    .sink(sink);
             }
-            Windows::Session(gap) => keyed.window(session(gap)).sum(Reading::value).sink(sink),
+            Windows::Session(gap) => {
+                keyed.window(session(gap)).sum(Reading::value).apply(lag.clone()).sink(sink)
+            }
         }
         let run = bench.observe(pipeline, &meter)?;
         let now = (meter.by_partition(), sums.take());
@@ -59,11 +70,12 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
         Ok(run)
     })?;
     let (made, sums) = seen.unwrap_or_default();
-    let result = object(json!({
+    let mut result = object(json!({
         "results": sums.results,
         "total_sum": sums.total_sum,
         "checksum": sums.checksum,
     }));
+    result.extend(lag.seen().map(|seen| ("watermark_lag_ns".to_owned(), json!(seen))));
     if let Some(dump) = dump {
         let rows = indexes(&made).map(|index| input.record(index));
         let rows = rows.map(|r| format!("{},{},{}", r.key, r.value(), r.time().as_millis()));
