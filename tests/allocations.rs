@@ -1,5 +1,5 @@
-//! What is allocated: in steady state nothing (at most one allocation per thousand batches), and for
-//! a live window of a count so many bytes.
+//! What is allocated: in steady state nothing (at most one allocation per thousand batches), and
+//! for a live window of a count so many bytes.
 #![allow(unsafe_code)] // Budget: 1 impl of 2 methods, which only count and pass on.
 #![allow(clippy::disallowed_methods)] // Tests may lock.
 
@@ -221,7 +221,7 @@ fn bytes_of_counts(keys: u64, windows: u64) -> u64 {
 }
 
 #[test]
-#[ignore = "takes a minute and a GiB: cargo test --release --test allocations -- --ignored --nocapture"]
+#[ignore = "takes a minute and a GiB: cargo test --test allocations -- --ignored --nocapture"]
 fn bytes_of_ten_million_live_counts() {
     const KEY_BYTES: u64 = 8;
     const LIVE: u64 = 10_000_000;

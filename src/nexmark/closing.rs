@@ -47,6 +47,7 @@ impl KeyedOperator<u64, Either<Auction, Bid>> for Closing {
     type State = Bidding;
     type Partial = Never;
     const NAME: &'static str = "closing";
+    const FORGETS: bool = true;
 
     #[inline]
     fn on_record<E: Emit<Sale>>(

@@ -29,8 +29,8 @@ impl<C: Chain> DataStream<C> {
     /// Each partition has its own clone of `generator`, which sees the records of its share of the
     /// input in their order, so those of a file's splits one split after the other; behind the next
     /// exchange the earliest of their watermarks counts. Files that cover the same time should be
-    /// sources of their own, with timestamps of their own, and then [`union`](DataStream::union)s. A
-    /// record more than an hour ahead of the wall clock keeps its time but moves nobody else's
+    /// sources of their own, with timestamps of their own, joined by [`union`](DataStream::union).
+    /// A record more than an hour ahead of the wall clock keeps its time but moves nobody else's
     /// (see [`max_future_skew`](DataStream::max_future_skew)).
     ///
     /// * `time_of` - milliseconds since the epoch, as `i64` or [`Timestamp`], or an `Option` or a

@@ -2,8 +2,8 @@
 //!
 //! Record *i* of the input happened at [`EventTimes::at`]. `checksum` is the wrapping sum over
 //! results of `mix64(start ^ mix64(end ^ mix64(key ^ mix64(sum))))`, where `start` and `end` of the
-//! window are milliseconds since the Unix epoch. With `--rate`, `watermark_lag_ns` says how long after
-//! its record a watermark is at the sink.
+//! window are milliseconds since the Unix epoch. With `--rate`, `watermark_lag_ns` says how long
+//! after its record a watermark is at the sink.
 
 use serde_json::{Value, json};
 
