@@ -34,7 +34,7 @@ pub(crate) fn page(topic: Topic) -> String {
         ),
         Topic::Simulate => format!(
             "usage: millstream simulate [flags]\n\
-             Runs random jobs with windows on one thread, and checks each against a naive model.\n\n\
+             Runs random jobs with windows, and checks each against a naive model.\n\n\
              Flags:\n{}",
             flags(Scope::Simulate)
         ),

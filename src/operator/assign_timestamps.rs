@@ -127,7 +127,7 @@ where
     /// use millstream::time::watermark::{Alignment, Monotone};
     ///
     /// # let pipeline = Pipeline::new("example");
-    /// let (orders, rates) = (iterator([1_000, 2_000, 90_000]), iterator([500, 80_000]));
+    /// let (orders, rates) = (iterator([1_000, 2_000, 90_000]), iterator([500, 700, 80_000]));
     /// let minute = Alignment::within(Duration::from_secs(60));
     /// let [orders, rates] = [orders, rates].map(|times| {
     ///     let timed = pipeline.source(times).assign_timestamps(|t| *t, Monotone::new());
@@ -135,7 +135,7 @@ where
     /// });
     /// let all = orders.union(rates).collect();
     /// # Engine::new(Config::default())?.run(pipeline)?;
-    /// assert_eq!(all.take().len(), 5);
+    /// assert_eq!(all.take().len(), 6);
     /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn align_with(self, alignment: &Alignment) -> Self {

@@ -54,8 +54,8 @@ pub(crate) struct Rules {
     pub(crate) lateness: i64,
 }
 
-/// Windows of one's own: none at the multiples of 7, else from the last multiple of 20 to each of 5,
-/// 10 and 20 after it.
+/// Windows of one's own: none at the multiples of 7, else from the last multiple of 20 to each of
+/// 5, 10 and 20 after it.
 #[derive(Clone, Copy)]
 pub(crate) struct Growing;
 
