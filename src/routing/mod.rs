@@ -8,18 +8,22 @@
 //! Broadcasting is no partitioner: it has no choice to make, and the exchange copies.
 
 mod custom;
+mod domain;
 mod hash;
 mod modulo;
+mod moves;
 mod range;
 mod round_robin;
 mod table;
 
 pub use custom::Custom;
+pub use domain::Domain;
 pub use hash::Hashed;
 pub use modulo::{IntegerKey, Modulo};
+pub use moves::{Move, MoveId, UNITS_MAX, Units};
 pub use range::Ranges;
 pub use round_robin::RoundRobin;
-pub use table::{PARTITIONS_MAX, RoutingTable};
+pub use table::{OVERRIDES_MAX, Override, PARTITIONS_MAX, RoutingTable};
 
 use crate::error::Result;
 

@@ -1,0 +1,140 @@
+//! A domain: all exchange edges that feed one keyed task, and the table that they share.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::routing::{Move, MoveId, RoutingTable};
+
+/// Who owns which key of one keyed task, now. Shared by its feeders on all partitions, by its own
+/// instances, and by whoever decides about moves.
+///
+/// Feeders look at [`epoch`](Self::epoch) before each batch; the lock is taken only when it has
+/// changed.
+pub struct Domain {
+    index: usize,
+    epoch: AtomicU32,
+    published: Mutex<Published>,
+}
+
+struct Published {
+    table: Arc<RoutingTable>,
+    /// Moves that are under way, with the epoch in which each was published, in order.
+    open: Vec<(u32, Arc<Move>)>,
+    /// Partitions whose instance of the task can give nothing any more.
+    ended: Vec<bool>,
+}
+
+impl Domain {
+    /// Domain `index` of a job of `partitions` partitions, as it is at the start.
+    pub fn new(index: usize, partitions: usize) -> Domain {
+        let table = Arc::new(RoutingTable::even(partitions));
+        let published = Published { table, open: Vec::new(), ended: vec![false; partitions] };
+        Domain { index, epoch: AtomicU32::new(0), published: Mutex::new(published) }
+    }
+
+    /// Its index in the job.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Version of the table that holds now.
+    #[inline]
+    pub fn epoch(&self) -> u32 {
+        // Acquire: pairs with the store behind a change, although the lock would do as well.
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The table that holds now.
+    pub fn table(&self) -> Arc<RoutingTable> {
+        Arc::clone(&self.lock().table)
+    }
+
+    /// The table that holds now, and the moves that have been published since `epoch` and are
+    /// under way, in order.
+    pub fn since(&self, epoch: u32) -> (Arc<RoutingTable>, Vec<Arc<Move>>) {
+        let published = self.lock();
+        let later = published.open.iter().filter(|(at, _)| *at > epoch);
+        (Arc::clone(&published.table), later.map(|(_, moved)| Arc::clone(moved)).collect())
+    }
+
+    /// Lets `moved` hold from now on; `false` if its donor has ended and can give nothing.
+    pub fn publish(&self, moved: Arc<Move>) -> bool {
+        let mut published = self.lock();
+        if published.ended[moved.donor] {
+            return false;
+        }
+        let table = published.table.moved(&moved);
+        let epoch = table.epoch();
+        published.table = Arc::new(table);
+        published.open.push((epoch, moved));
+        self.epoch.store(epoch, Ordering::Release);
+        true
+    }
+
+    /// Says from now on that the key with this hash is to be combined at its feeders, or no longer.
+    pub fn set_combined(&self, hash: u64, is_combined: bool) {
+        let mut published = self.lock();
+        let table = published.table.combined(hash, is_combined);
+        let epoch = table.epoch();
+        published.table = Arc::new(table);
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// Forgets a move: all feeders have followed it.
+    pub fn close(&self, id: MoveId) {
+        self.lock().open.retain(|(_, moved)| moved.id != id);
+    }
+
+    /// Notes that `partition` can give nothing from now on, unless something was published since
+    /// `epoch`, which it has to look at first: then `false`.
+    pub fn end(&self, partition: usize, epoch: u32) -> bool {
+        let mut published = self.lock();
+        let is_last = published.table.epoch() == epoch;
+        published.ended[partition] |= is_last;
+        is_last
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Published> {
+        // Whoever panics while it holds the lock leaves one epoch or the next.
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::Units;
+
+    fn moved(domain: &Domain, id: MoveId, group: u16, donor: usize, taker: usize) -> Arc<Move> {
+        let units = Units::of(&domain.table(), &[group], &[]);
+        Arc::new(Move { id, domain: 0, units, donor, taker })
+    }
+
+    #[test]
+    fn follower_that_skips_an_epoch_gets_every_open_move_in_order() {
+        let domain = Domain::new(0, 2);
+        for (id, group) in [(1, 0), (2, 7), (3, 9)] {
+            assert!(domain.publish(moved(&domain, id, group, 0, 1)));
+        }
+        let ids = |epoch| {
+            let (table, moves) = domain.since(epoch);
+            assert_eq!(table.epoch(), 3);
+            moves.iter().map(|moved| moved.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(0), [1, 2, 3]);
+        assert_eq!(ids(2), [3]);
+        domain.close(2);
+        assert_eq!(ids(0), [1, 3]);
+        assert_eq!(domain.table().owner_of_group(7), 1);
+    }
+
+    #[test]
+    fn partition_that_has_ended_gives_nothing() {
+        let domain = Domain::new(0, 2);
+        assert!(domain.publish(moved(&domain, 1, 0, 0, 1)));
+        assert!(!domain.end(0, 0), "it has not seen the first move");
+        assert!(domain.end(0, 1));
+        assert!(!domain.publish(moved(&domain, 2, 1, 0, 1)));
+        assert_eq!((domain.epoch(), domain.table().owner_of_group(1)), (1, 0));
+    }
+}
