@@ -33,7 +33,13 @@ fn pairs(count: u64) -> Vec<Pair> {
 /// Hash, owner, and the append to the owner's open batch. The batches are never sent.
 fn scatter(c: &mut Criterion) {
     let records = pairs(BATCH);
-    let config = EdgeConfig { lane_batches: LANE_BATCHES, batch_records: None, linger: 0 };
+    let config = EdgeConfig {
+        lane_batches: LANE_BATCHES,
+        batch_records: None,
+        linger: 0,
+        parcels: 1,
+        staged: 8,
+    };
     let mut group = c.benchmark_group("exchange/scatter");
     group.throughput(Throughput::Elements(BATCH));
     for targets in [1, 2, 8, 64] {

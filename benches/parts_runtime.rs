@@ -11,11 +11,13 @@ use std::thread;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use millstream::config::Idle;
-use millstream::dataflow::{ChainTask, Emit, End, Identity, Input, Meta, Step, StepContext, Task};
+use millstream::dataflow::{
+    ChainTask, Emit, End, Identity, Input, Meta, Order, Reply, Step, StepContext, Task,
+};
 use millstream::error::Result;
-use millstream::exchange::Gate;
 use millstream::exchange::lane::lane;
 use millstream::exchange::wake::wake_pair;
+use millstream::exchange::{Gate, Mark};
 use millstream::metrics::{Blocked, Detail, JobShape, PartitionMetrics, Registry, TaskShape};
 use millstream::runtime::{
     Control, Ladder, Partition, PartitionHandle, PartitionSeed, SystemThread, host,
@@ -46,6 +48,12 @@ impl Emit<u64> for Nowhere {
 }
 
 impl End<u64> for Nowhere {
+    fn mark(&mut self, _: Mark) {}
+
+    fn is_marking(&self) -> bool {
+        false
+    }
+
     fn begin_slice(&mut self, _: Nanos, _: Nanos) {}
 
     fn end_slice(&mut self, _: &mut StepContext<'_>) -> Result<()> {
@@ -91,7 +99,7 @@ fn empty_turn(c: &mut Criterion) {
         let mut waiting = || -> Box<dyn Task> {
             let (from, lanes): (Vec<_>, Vec<_>) = (0..2).map(|_| lane(8, None, None)).unzip();
             senders.extend(from);
-            let input = Input::Lanes(Box::new(Gate::new(lanes)));
+            let input = Input::lanes(Gate::new(lanes));
             Box::new(ChainTask::new(input, Identity::<u64>::new(), Nowhere))
         };
         let mut partition = partition((0..tasks).map(|_| waiting()).collect());
@@ -115,6 +123,10 @@ impl Task for Answering {
     fn drain(&mut self) {
         // Relaxed: the count publishes nothing but itself.
         self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn tell(&mut self, _: &Order) -> Option<Reply> {
+        None
     }
 }
 

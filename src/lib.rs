@@ -17,6 +17,7 @@ pub mod routing;
 pub mod state;
 
 pub mod exchange;
+pub mod hand_over;
 
 pub mod dataflow;
 
@@ -24,6 +25,8 @@ pub mod connector;
 pub mod operator;
 
 pub mod runtime;
+
+pub mod supervisor;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -140,6 +140,7 @@ fn receive_numbered(receiver: &mut LaneReceiver<u64>, sleeper: &mut Sleeper) -> 
                 expected += 1;
                 receiver.give_back(batch);
             }
+            Message::Mark(_) => unreachable!("nobody marks"),
             Message::End => return expected,
         }
     }

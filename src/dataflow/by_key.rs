@@ -5,10 +5,11 @@ use std::vec::Drain;
 
 use crate::dataflow::Route;
 use crate::dataflow::chain::{feed, stow};
-use crate::exchange::Outbox;
 use crate::exchange::combine::Combine;
+use crate::exchange::planted::{Fault, is_planted};
+use crate::exchange::{Mark, Outbox};
 use crate::record::{Batch, Key};
-use crate::routing::{KeyedPartitioner, RoutingTable};
+use crate::routing::{Domain, KeyedPartitioner, Move, RoutingTable};
 use crate::time::Nanos;
 
 /// Sends every record to the owner of its key, or folds it into a partial that goes there later.
@@ -18,7 +19,13 @@ use crate::time::Nanos;
 pub(super) struct ByKey<K, F, Q, C, P> {
     key_of: F,
     partitioner: Q,
+    domain: Arc<Domain>,
+    /// The table that is followed now.
     table: Arc<RoutingTable>,
+    /// Moves whose donors have to be told before it is changed, the last one first.
+    untold: Vec<Arc<Move>>,
+    /// Up to this epoch they are told, or among those.
+    told: u32,
     combine: C,
     /// How long a partial may be held; `None`: to the end of the input.
     hold: Option<Nanos>,
@@ -36,12 +43,23 @@ impl<K, F, Q, C, P> ByKey<K, F, Q, C, P> {
     pub(super) fn new(
         key_of: F,
         partitioner: Q,
-        table: Arc<RoutingTable>,
+        domain: Arc<Domain>,
         combine: C,
         emit_every: Option<Nanos>,
     ) -> Self {
-        let (hold, key) = (emit_every.map(|interval| interval / 2), std::marker::PhantomData);
-        ByKey { key_of, partitioner, table, combine, hold, flush_at: None, evicted: None, key }
+        ByKey {
+            key_of,
+            partitioner,
+            table: domain.table(),
+            untold: Vec::new(),
+            told: domain.epoch(),
+            domain,
+            combine,
+            hold: emit_every.map(|interval| interval / 2),
+            flush_at: None,
+            evicted: None,
+            key: std::marker::PhantomData,
+        }
     }
 }
 
@@ -58,6 +76,10 @@ where
 
     fn begin_slice(&mut self) {
         self.combine.begin_slice();
+    }
+
+    fn follow(&mut self, outbox: &mut Outbox<T, C::Partial>) -> bool {
+        self.domain.epoch() == self.table.epoch() || self.switch(outbox)
     }
 
     fn scatter(
@@ -121,6 +143,37 @@ where
     K: Key,
     Q: KeyedPartitioner<K>,
 {
+    /// Goes over to the table that holds now. What was routed by the old one goes first, and behind
+    /// it each donor is told that nothing of the moved units follows.
+    #[inline(never)]
+    fn switch<T>(&mut self, outbox: &mut Outbox<T, P>) -> bool
+    where
+        Self: Route<T, Item = T, Partial = P>,
+    {
+        if !self.empty_into(outbox) {
+            return false;
+        }
+        loop {
+            while let Some(moved) = self.untold.last() {
+                if !outbox.mark(moved.donor, &Mark::Reroute(Arc::clone(moved))) {
+                    return false;
+                }
+                self.untold.pop();
+            }
+            let (table, moves) = self.domain.since(self.told);
+            self.told = table.epoch();
+            self.untold = moves;
+            if is_planted(Fault::SkippedDelta) {
+                self.untold.drain(..self.untold.len().saturating_sub(1));
+            }
+            self.untold.reverse();
+            if self.untold.is_empty() {
+                self.table = table;
+                return true;
+            }
+        }
+    }
+
     /// Moves records into their targets' open batches until one is full; returns that target.
     ///
     /// Everything the loop needs lies in locals: what is behind `self` would be read again for

@@ -1,5 +1,6 @@
 //! Chains: operators fused into one loop by their types.
 
+use std::sync::Arc;
 use std::vec::Drain;
 
 use crate::dataflow::blame::Watch;
@@ -9,8 +10,10 @@ use crate::dataflow::{
     Untimed,
 };
 use crate::error::Result;
+use crate::hand_over::Parcel;
 use crate::metrics::Tally;
 use crate::record::{Batch, Never};
+use crate::routing::{Move, MoveId, Units};
 use crate::time::Nanos;
 
 /// A chain of operators from one input to one end. Its type spells its stages, so the compiler
@@ -88,6 +91,71 @@ pub trait Chain: Clone + Send + 'static {
 
     /// Appends the names of its operators, in order.
     fn describe(&self, names: &mut Vec<&'static str>);
+
+    /// Whether a stage behind the state compares times of records with the watermark that it has
+    /// seen. Then the state cannot move: while it does, records come that are below it.
+    fn judges_time(&self) -> bool {
+        false
+    }
+
+    /// Does one thing to state that moves, where a keyed operator heads the chain; emits what comes
+    /// of it. [`Flow::More`] asks for the same again once there is room.
+    fn handle<E: Emit<Self::Out>>(
+        &mut self,
+        handling: Handling<'_, Self::In, Self::Partial>,
+        out: &mut E,
+    ) -> Flow {
+        let _ = (handling, out);
+        unreachable!("only what a keyed operator heads has state to move")
+    }
+}
+
+/// What is done to the state of units that move, at their donor or at their taker.
+pub enum Handling<'a, T, P> {
+    /// Says whether the batch has records or partials of these units.
+    Find {
+        /// The units.
+        units: &'a Units,
+        /// Where to look.
+        batch: &'a Batch<T, P>,
+        /// Where to say it.
+        is_found: &'a mut bool,
+    },
+    /// Moves records and partials of these units, in order, from one batch to another.
+    Pull {
+        /// The units.
+        units: &'a Units,
+        /// Where they are.
+        from: &'a mut Batch<T, P>,
+        /// Where they go, behind what is there.
+        to: &'a mut Batch<T, P>,
+    },
+    /// Takes out everything that is kept for these units.
+    Give {
+        /// The units.
+        units: &'a Units,
+        /// Where to put it.
+        parcel: &'a mut Option<Parcel>,
+    },
+    /// Keeps what was taken elsewhere, apart from its own.
+    Install {
+        /// Whose units it is of.
+        moved: Arc<Move>,
+        /// What was taken.
+        parcel: Parcel,
+    },
+    /// Works off records of units that were installed.
+    Push {
+        /// The move.
+        id: MoveId,
+        /// The records, all of its units.
+        batch: &'a mut Batch<T, P>,
+    },
+    /// Lets what was installed catch up with its own time, and takes it among its own.
+    Thaw {
+        /// The move.
+        id: MoveId,
+    },
 }
 
 /// The empty chain: what enters leaves.
@@ -294,6 +362,18 @@ impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
     fn count(&self, tally: &mut Tally) {
         self.upstream.count(tally);
         self.op.count(tally);
+    }
+
+    fn judges_time(&self) -> bool {
+        Op::JUDGES_TIME || self.upstream.judges_time()
+    }
+
+    fn handle<E: Emit<Op::Out>>(
+        &mut self,
+        handling: Handling<'_, C::In, C::Partial>,
+        out: &mut E,
+    ) -> Flow {
+        self.upstream.handle(handling, &mut Link { op: &mut self.op, next: out })
     }
 
     #[inline]

@@ -2,12 +2,15 @@
 //! table that every partition has.
 
 use crate::dataflow::graph::{EdgeKind, TaskNode};
+use crate::dataflow::head::movable;
 use crate::dataflow::keyed_stream::KeyedStream;
 use crate::dataflow::plan::Wires;
 use crate::dataflow::route::{Copies, Forward};
-use crate::dataflow::two_inputs::{TimeOf, two_gates_head};
+
+use crate::dataflow::two_inputs::two_gates_head;
 use crate::dataflow::{BoxedStream, Chain, DataStream, Identity, Keyed, KeyedOperator, TimeDomain};
 use crate::error::{Error, Result};
+use crate::exchange::EdgeTime;
 use crate::exchange::combine::NoCombine;
 use crate::record::{Either, Key, Never};
 use crate::routing::KeyedPartitioner;
@@ -149,17 +152,20 @@ where
             Either::Right(record) => right_key(record),
         };
         let emits_at_end = operator.waits_for_end();
-        let (left, mut edges) = left.close_by_key(|_, _| NoCombine::<Never>::new());
+        let domain = draft.borrow_mut().add_domain();
+        let (left, mut edges) = left.close_by_key(domain, |_, _| NoCombine::<Never>::new());
         let right = right.partition_by(partitioner.clone());
-        let (right, others) = right.close_by_key(|_, _| NoCombine::<Never>::new());
+        let (right, others) = right.close_by_key(domain, |_, _| NoCombine::<Never>::new());
         if !is_foreign {
             // Edges are counted per pipeline; in this one, others' would be any.
             edges.extend(others);
         }
-        let node = TaskNode { inputs: edges, emits_at_end, ..TaskNode::default() };
-        let head = two_gates_head::<_, _, C::Time, C::Time, _>(left, right, TimeOf::Both);
+        let domain_of = Some(domain);
+        let node =
+            TaskNode { inputs: edges, emits_at_end, domain: domain_of, ..TaskNode::default() };
+        let head = two_gates_head::<_, _, C::Time, C::Time, _>(left, right, EdgeTime::Counts);
         let keyed = Keyed::<_, _, _, _, _, C::Time>::new(operator, key_of, partitioner);
-        DataStream::begin(draft, node, head, keyed)
+        DataStream::begin(draft, node, movable(head, domain), keyed)
     }
 }
 
@@ -185,7 +191,7 @@ impl<C: Chain> DataStream<C> {
             edges.extend(others);
         }
         let node = TaskNode { inputs: edges, ..TaskNode::default() };
-        let head = two_gates_head::<_, _, C::Time, D::Time, _>(records, rows, TimeOf::Left);
+        let head = two_gates_head::<_, _, C::Time, D::Time, _>(records, rows, EdgeTime::Ignored);
         DataStream::begin(draft, node, head, Identity::new())
     }
 }

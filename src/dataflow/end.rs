@@ -1,11 +1,12 @@
 //! Where a chain's records go: the end of a task that is not keyed.
 
+use std::collections::VecDeque;
+
 use crate::dataflow::chain::feed;
 use crate::dataflow::{Emit, Meta, Route, StepContext, TimeDomain};
 use crate::error::Result;
-use crate::exchange::Outbox;
+use crate::exchange::{Mark, Outbox};
 use crate::metrics::Blocked;
-use crate::record::Either;
 use crate::time::watermark::Progress;
 use crate::time::{Nanos, Timestamp};
 
@@ -22,6 +23,13 @@ pub trait End<T>: Emit<T> + Send {
 
     /// Takes note of what is true of event time once everything emitted so far is through.
     fn tell(&mut self, progress: Progress);
+
+    /// Puts a mark behind everything emitted so far, on all lanes that it feeds; a sink has written
+    /// all of that then. Until it is there the end is closed.
+    fn mark(&mut self, mark: Mark);
+
+    /// Whether a mark waits for room.
+    fn is_marking(&self) -> bool;
 
     /// Tries to get rid of what waits for room; `true` if the end is open.
     ///
@@ -64,6 +72,10 @@ pub(super) struct OutboxEnd<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>
     told: Told,
     /// When it is passed on, if it waits for what is folded.
     pass_at: Option<Nanos>,
+    /// What is to be put on all lanes behind what is staged, in order.
+    marks: VecDeque<Mark>,
+    /// The lanes are being ended.
+    is_finishing: bool,
     now: Nanos,
 }
 
@@ -77,6 +89,8 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
             spare: Vec::new(),
             told: Told::default(),
             pass_at: None,
+            marks: VecDeque::new(),
+            is_finishing: false,
             now: 0,
         }
     }
@@ -84,9 +98,29 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
     /// Scatters what is staged; `true` if nothing is left.
     fn scatter(&mut self) -> bool {
         if !self.staged.is_empty() {
+            // Where records go may change between two batches, and before the lanes are ended:
+            // the end says as much as any mark.
+            if !self.is_finishing && !self.route.follow(&mut self.outbox) {
+                return false;
+            }
             self.route.scatter(&mut self.staged, &mut self.spare, &mut self.outbox);
         }
-        self.staged.is_empty() && self.pass_on_told()
+        self.staged.is_empty() && self.pass_on_told() && self.put_marks()
+    }
+
+    /// Puts marks on the lanes, each behind all that came before it; `true` if none is left.
+    fn put_marks(&mut self) -> bool {
+        while let Some(mark) = self.marks.front() {
+            if !self.route.empty_into(&mut self.outbox) {
+                return false;
+            }
+            self.told.pass_on(&mut self.outbox);
+            if !self.outbox.mark_all(mark) {
+                return false;
+            }
+            self.marks.pop_front();
+        }
+        true
     }
 
     /// Lets the outbox know what was told of event time, behind all records that came before. What
@@ -121,7 +155,7 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> Emit<T> for OutboxEn
     fn push_iter(&mut self, records: impl Iterator<Item = T>, meta: Meta) -> u64 {
         let before = self.staged.len();
         if self.outbox.is_open() {
-            let room = STAGED_MAX.saturating_sub(before);
+            let room = self.outbox.staged_max().saturating_sub(before);
             self.staged.extend(records.take(room).map(|record| D::row(record, meta)));
         }
         (self.staged.len() - before) as u64
@@ -135,14 +169,16 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> Emit<T> for OutboxEn
             });
         };
         // In order behind what is staged already.
-        if self.scatter() {
+        if self.scatter() && self.route.follow(&mut self.outbox) {
             self.route.scatter(rows, spare, &mut self.outbox);
         }
     }
 
     #[inline(always)]
     fn is_open(&self) -> bool {
-        self.staged.len() < STAGED_MAX && self.outbox.is_open()
+        self.staged.len() < self.outbox.staged_max()
+            && self.outbox.is_open()
+            && self.marks.is_empty()
     }
 }
 
@@ -164,9 +200,18 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd
         self.scatter();
     }
 
+    fn mark(&mut self, mark: Mark) {
+        self.marks.push_back(mark);
+    }
+
+    fn is_marking(&self) -> bool {
+        !self.marks.is_empty()
+    }
+
     fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
         self.now = step.now;
-        let is_open = self.outbox.retry(step.now) && self.scatter();
+        let follows = self.is_finishing || self.route.follow(&mut self.outbox);
+        let is_open = self.outbox.retry(step.now) && self.scatter() && follows;
         self.outbox.end_slice();
         Ok(is_open)
     }
@@ -174,13 +219,18 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd
     fn settle(&mut self, now: Nanos) -> bool {
         self.now = now;
         self.route.settle(&mut self.outbox, now);
-        if self.outbox.is_open() {
+        if self.outbox.is_open() && self.staged.is_empty() {
             self.pass_on_told();
         }
         self.outbox.settle(now)
     }
 
     fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        // Between two tables nothing may be routed, and behind the first end no mark may come.
+        self.is_finishing = self.is_finishing || self.route.follow(&mut self.outbox);
+        if !self.is_finishing {
+            return Ok(false);
+        }
         let is_empty = self.scatter() && self.route.empty_into(&mut self.outbox);
         self.outbox.end_slice();
         Ok(is_empty && self.outbox.finish(step.now))
@@ -208,13 +258,13 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd
 
 /// What was said of event time and has not reached the outbox, since records before it have not.
 #[derive(Clone, Default)]
-struct Told {
+pub(super) struct Told {
     watermark: Option<Timestamp>,
     goes_idle: bool,
 }
 
 impl Told {
-    fn note(&mut self, progress: Progress) {
+    pub(super) fn note(&mut self, progress: Progress) {
         self.goes_idle = progress == Progress::Idle;
         if let Progress::Watermark(time) = progress {
             self.watermark = Some(time);
@@ -225,7 +275,7 @@ impl Told {
         self.goes_idle || self.watermark.is_some()
     }
 
-    fn pass_on<T, P>(&mut self, outbox: &mut Outbox<T, P>) {
+    pub(super) fn pass_on<T, P>(&mut self, outbox: &mut Outbox<T, P>) {
         if let Some(time) = self.watermark.take() {
             outbox.tell(Progress::Watermark(time));
         }
@@ -235,134 +285,5 @@ impl Told {
     }
 }
 
-/// Deals a chain's two outputs out to two edges.
-pub(super) struct EitherEnd<L: Send + 'static, R: Send + 'static, D: TimeDomain> {
-    left: Outbox<D::Row<L>>,
-    right: Outbox<D::Row<R>>,
-    staged: Vec<D::Row<Either<L, R>>>,
-    spare: Vec<D::Row<Either<L, R>>>,
-    told: Told,
-}
-
-impl<L: Send + 'static, R: Send + 'static, D: TimeDomain> EitherEnd<L, R, D> {
-    /// `Left` records go to `left`, `Right` records to `right`; each has one target.
-    pub(super) fn new(left: Outbox<D::Row<L>>, right: Outbox<D::Row<R>>) -> Self {
-        let told = Told::default();
-        EitherEnd { left, right, staged: Vec::new(), spare: Vec::new(), told }
-    }
-
-    /// Deals out what is staged; `true` if nothing is left.
-    fn deal(&mut self) -> bool {
-        let EitherEnd { left, right, staged, spare, .. } = self;
-        let mut refused = None;
-        feed(staged, spare, |row| {
-            let meta = D::meta(&row);
-            let back = match D::into_record(row) {
-                Either::Left(record) => {
-                    let refused = left.push(0, D::row(record, meta)).err();
-                    refused.map(|row| Either::Left(D::into_record(row)))
-                }
-                Either::Right(record) => {
-                    let refused = right.push(0, D::row(record, meta)).err();
-                    refused.map(|row| Either::Right(D::into_record(row)))
-                }
-            };
-            refused = back.map(|record| D::row(record, meta));
-            refused.is_none()
-        });
-        if let Some(row) = refused {
-            staged.insert(0, row);
-        }
-        left.end_slice();
-        right.end_slice();
-        if !self.staged.is_empty() {
-            return false;
-        }
-        self.told.clone().pass_on(&mut self.left);
-        std::mem::take(&mut self.told).pass_on(&mut self.right);
-        true
-    }
-}
-
-impl<L, R, D> Emit<Either<L, R>> for EitherEnd<L, R, D>
-where
-    L: Send + 'static,
-    R: Send + 'static,
-    D: TimeDomain,
-{
-    #[inline]
-    fn push(&mut self, record: Either<L, R>, meta: Meta) {
-        self.staged.push(D::row(record, meta));
-    }
-
-    #[inline]
-    fn is_open(&self) -> bool {
-        self.staged.len() < STAGED_MAX && self.left.is_open() && self.right.is_open()
-    }
-}
-
-impl<L, R, D> End<Either<L, R>> for EitherEnd<L, R, D>
-where
-    L: Send + 'static,
-    R: Send + 'static,
-    D: TimeDomain,
-{
-    fn begin_slice(&mut self, intake: Nanos, now: Nanos) {
-        self.left.begin_slice(intake, now);
-        self.right.begin_slice(intake, now);
-    }
-
-    fn end_slice(&mut self, _: &mut StepContext<'_>) -> Result<()> {
-        self.deal();
-        Ok(())
-    }
-
-    fn tell(&mut self, progress: Progress) {
-        self.told.note(progress);
-        self.deal();
-    }
-
-    fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        let left = self.left.retry(step.now);
-        Ok(self.right.retry(step.now) && left && self.deal())
-    }
-
-    fn settle(&mut self, now: Nanos) -> bool {
-        let left = self.left.settle(now);
-        self.right.settle(now) || left
-    }
-
-    fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        if !self.deal() {
-            return Ok(false);
-        }
-        let left = self.left.finish(step.now);
-        Ok(self.right.finish(step.now) && left)
-    }
-
-    fn wake_at(&self) -> Option<Nanos> {
-        [self.left.wake_at(), self.right.wake_at()].into_iter().flatten().min()
-    }
-
-    fn sent(&self) -> (u64, u64) {
-        let (left, right) = (self.left.sent(), self.right.sent());
-        (left.0 + right.0, left.1 + right.1)
-    }
-
-    fn sent_over(&self, output: usize) -> u64 {
-        let side = if output == 0 { self.left.sent() } else { self.right.sent() };
-        side.0
-    }
-
-    fn blocked(&self) -> Blocked {
-        Blocked::Output(usize::from(self.left.is_open()))
-    }
-}
-
 /// How long event time may wait while records are folded.
 const FOLD_NS: Nanos = 500_000;
-
-/// Records that operators may have emitted and that are not scattered yet: twice the largest
-/// automatic batch, so that a chain that makes one record of each is never cut short. What one
-/// record makes may go beyond it.
-const STAGED_MAX: usize = 2_048;

@@ -46,6 +46,10 @@ pub struct TaskNode {
     pub record_bytes: usize,
     /// How its operators go about it, where that is not the same for all.
     pub notes: Vec<String>,
+    /// Index of the domain whose state it keeps, if it keeps any by key.
+    pub domain: Option<usize>,
+    /// Why that state stays where it is, if it does.
+    pub unmovable: Option<&'static str>,
 }
 
 /// The tasks of a job and the edges between them.
@@ -144,7 +148,7 @@ impl Graph {
     }
 
     /// The task and all tasks that feed it, directly or not. The graph has no cycle.
-    fn upstream(&self, index: usize) -> impl Iterator<Item = usize> {
+    pub(crate) fn upstream(&self, index: usize) -> impl Iterator<Item = usize> {
         let mut reached = vec![index];
         let mut next = 0;
         while next < reached.len() {

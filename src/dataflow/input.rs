@@ -1,10 +1,14 @@
 //! Where a task's records come from: a source, or lanes.
 
+use std::sync::Arc;
+
 use crate::dataflow::source_head::SourceHead;
 use crate::dataflow::{Polled, Source};
-use crate::exchange::{Arrival, Gate};
+use crate::exchange::{Arrival, Gate, Pull, Receive, Swept};
+use crate::hand_over::HandOver;
 use crate::metrics::Tally;
 use crate::record::Batch;
+use crate::routing::{Move, MoveId};
 use crate::time::watermark::Progress;
 
 /// What lanes have for their task.
@@ -14,6 +18,8 @@ pub enum Intake {
     Batch,
     /// Event time has come further.
     Progress(Progress),
+    /// A barrier has come over all lanes.
+    Barrier(u64),
     /// Nothing, and why.
     Nothing(Polled),
 }
@@ -23,31 +29,93 @@ pub trait Lanes<T, P>: Send {
     /// Fills `batch`, whose records have been worked off, or says why not.
     fn next(&mut self, batch: &mut Batch<T, P>) -> Intake;
 
+    /// How many lanes there are.
+    fn count(&self) -> usize;
+
     /// Index, among the task's inputs, of the edge that the batch in hand came over.
     fn edge_in_hand(&self) -> usize;
+
+    /// The lane that it came over.
+    fn lane_in_hand(&self) -> Option<usize>;
+
+    /// Index, among the task's inputs, of the edge of a lane.
+    fn edge_of(&self, lane: usize) -> usize;
+
+    /// As [`Gate::hold_back`].
+    fn hold_back(&mut self, id: MoveId, batch: &mut Batch<T, P>);
+
+    /// As [`Gate::free`].
+    fn free(&mut self, id: MoveId, lane: usize);
+
+    /// As [`Gate::begin_sweep`].
+    fn begin_sweep(&mut self, moved: Arc<Move>);
+
+    /// As [`Gate::sweep`].
+    fn sweep(&mut self, pull: Pull<'_, T, P>, found: &mut dyn FnMut(Swept<T, P>) -> bool);
 }
 
-impl<T: Send, P: Send> Lanes<T, P> for Gate<T, P> {
+impl<T: Send, P: Send, R: Receive<T, P> + Send> Lanes<T, P> for Gate<T, P, R> {
     fn next(&mut self, batch: &mut Batch<T, P>) -> Intake {
         match Gate::next(self, batch) {
             Arrival::Batch => Intake::Batch,
             Arrival::Progress(progress) => Intake::Progress(progress),
+            Arrival::Barrier(barrier) => Intake::Barrier(barrier),
             Arrival::Nothing => Intake::Nothing(Polled::Pending),
             Arrival::Ended => Intake::Nothing(Polled::Done),
         }
     }
 
+    fn count(&self) -> usize {
+        self.lanes()
+    }
+
     fn edge_in_hand(&self) -> usize {
         Gate::edge_in_hand(self)
+    }
+
+    fn lane_in_hand(&self) -> Option<usize> {
+        Gate::lane_in_hand(self)
+    }
+
+    fn edge_of(&self, lane: usize) -> usize {
+        Gate::edge_of(self, lane)
+    }
+
+    fn hold_back(&mut self, id: MoveId, batch: &mut Batch<T, P>) {
+        Gate::hold_back(self, id, batch);
+    }
+
+    fn free(&mut self, id: MoveId, lane: usize) {
+        Gate::free(self, id, lane);
+    }
+
+    fn begin_sweep(&mut self, moved: Arc<Move>) {
+        Gate::begin_sweep(self, moved);
+    }
+
+    fn sweep(&mut self, pull: Pull<'_, T, P>, found: &mut dyn FnMut(Swept<T, P>) -> bool) {
+        Gate::sweep(self, pull, found);
     }
 }
 
 /// The input of a task.
 pub enum Input<T, P, S> {
     /// Records come in batches over lanes.
-    Lanes(Box<dyn Lanes<T, P>>),
+    Lanes {
+        /// The lanes.
+        lanes: Box<dyn Lanes<T, P>>,
+        /// The moves of the state that heads the chain, if one does.
+        moves: Option<Box<HandOver<T, P>>>,
+    },
     /// A source emits into the chain.
     Source(SourceHead<S>),
+}
+
+impl<T, P, S> Input<T, P, S> {
+    /// The input of a task that keeps no state by key.
+    pub fn lanes(lanes: impl Lanes<T, P> + 'static) -> Self {
+        Input::Lanes { lanes: Box::new(lanes), moves: None }
+    }
 }
 
 impl<T, P, S: Source> Input<T, P, S> {

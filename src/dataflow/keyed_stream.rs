@@ -7,8 +7,9 @@ use crate::config::PreAggregate;
 use crate::dataflow::by_key::ByKey;
 use crate::dataflow::end::OutboxEnd;
 use crate::dataflow::graph::{EdgeKind, TaskNode};
+use crate::dataflow::head::{gate_head, movable};
 use crate::dataflow::plan::{BuildContext, Wires};
-use crate::dataflow::stream::{Row, gate_head};
+use crate::dataflow::stream::Row;
 use crate::dataflow::{Chain, DataStream, Keyed, KeyedOperator, TimeDomain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::Outbox;
@@ -262,15 +263,19 @@ where
         self.refuse(checks.into_iter().filter_map(Result::err));
         let emits_at_end = operator.waits_for_end();
         let keyed = Keyed::new(operator, self.key_of.clone(), self.partitioner.clone());
-        let (wires, edges) = self.close_by_key(combine);
-        let node = TaskNode { inputs: edges, emits_at_end, ..TaskNode::default() };
-        DataStream::begin(draft, node, gate_head(vec![wires]), keyed)
+        let domain = draft.borrow_mut().add_domain();
+        let (wires, edges) = self.close_by_key(domain, combine);
+        let domain_of = Some(domain);
+        let node =
+            TaskNode { inputs: edges, emits_at_end, domain: domain_of, ..TaskNode::default() };
+        DataStream::begin(draft, node, movable(gate_head(vec![wires]), domain), keyed)
     }
 
     /// Closes the task with the way of its records to the owners of their keys; returns the lanes
     /// and the index of the edge.
     pub(super) fn close_by_key<M>(
         self,
+        domain: usize,
         mut combine: impl FnMut(&BuildContext<'_>, Option<PreAggregate>) -> M + 'static,
     ) -> (Wires<Row<C>, M::Partial>, Vec<usize>)
     where
@@ -284,8 +289,8 @@ where
             let (key_of, partitioner) = (key_of.clone(), partitioner.clone());
             let key_of = move |row: &Row<C>| key_of(C::Time::record(row));
             let combine = combine(context, pre_aggregate);
-            let table = Arc::clone(context.table);
-            let route = ByKey::new(key_of, partitioner, table, combine, emit_at.interval());
+            let domain = Arc::clone(&context.domains[domain]);
+            let route = ByKey::new(key_of, partitioner, domain, combine, emit_at.interval());
             Ok(OutboxEnd::<C::Out, C::Time, _>::new(outbox, route))
         });
         (wires, edges)

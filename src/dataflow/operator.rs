@@ -182,6 +182,10 @@ pub trait Operator<I>: Clone + Send + 'static {
     type Out: Send + 'static;
     /// The name in reports and errors.
     const NAME: &'static str;
+    /// Whether it compares the times of records with the watermarks that it was told, as one does
+    /// that sorts. Behind keyed state it keeps that state from moving: while units move, records
+    /// come that are below the watermark of their new partition, though none of them is late.
+    const JUDGES_TIME: bool = false;
 
     /// Called once on each partition's clone, before anything else.
     fn open(&mut self, context: &TaskContext) {

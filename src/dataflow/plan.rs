@@ -12,7 +12,7 @@ use crate::dataflow::{Task, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Wake;
 use crate::exchange::{EdgeConfig, LaneMatrix, LaneReceiver, LaneSender};
-use crate::routing::RoutingTable;
+use crate::routing::Domain;
 
 /// What a task is built from: where it will run, and the job's lanes and knobs.
 pub struct BuildContext<'a> {
@@ -22,8 +22,8 @@ pub struct BuildContext<'a> {
     pub wakes: &'a [Wake],
     /// How the job's edges are laid out.
     pub edge: &'a EdgeConfig,
-    /// Who owns which key group at the start.
-    pub table: &'a Arc<RoutingTable>,
+    /// Who owns which key, for each task that keeps state by key.
+    pub domains: &'a [Arc<Domain>],
     /// The knobs.
     pub config: &'a Config,
 }
@@ -44,12 +44,20 @@ pub(crate) struct Draft {
     pub(crate) inputs: Vec<InputHandle>,
     /// Whether an operator needs an [`Executor`](crate::dataflow::Executor).
     pub(crate) runs_futures: bool,
+    /// How many tasks keep state by key.
+    pub(crate) domains: usize,
     /// Streams that do not end anywhere yet, by ticket.
     open: BTreeMap<usize, String>,
     tickets: usize,
 }
 
 impl Draft {
+    /// The index of one more task that keeps state by key.
+    pub(crate) fn add_domain(&mut self) -> usize {
+        self.domains += 1;
+        self.domains - 1
+    }
+
     /// Remembers that a stream was begun.
     pub(crate) fn begin(&mut self, name: &str) -> usize {
         self.tickets += 1;

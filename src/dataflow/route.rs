@@ -20,6 +20,13 @@ pub trait Route<T>: Send {
     /// Another batch is about to be worked off.
     fn begin_slice(&mut self) {}
 
+    /// Looks where records go from the next batch on; `false` if something has to be sent first and
+    /// there was no room for it: then nothing may be scattered.
+    fn follow(&mut self, outbox: &mut Outbox<Self::Item, Self::Partial>) -> bool {
+        let _ = outbox;
+        true
+    }
+
     /// Moves `records` from the front into the outbox, or keeps them to be folded with others,
     /// until there is no room; the rest stays. `spare` is an empty buffer that may change places
     /// with `records`. The hottest loop of an exchange: called once a batch.

@@ -3,6 +3,8 @@
 use crate::dataflow::blame::Watch;
 use crate::dataflow::{Emit, End, Meta, Sink, StepContext};
 use crate::error::Result;
+use crate::exchange::Mark;
+use crate::exchange::planted::{Fault, is_planted};
 use crate::metrics::Blocked;
 use crate::record::{Batch, Never};
 use crate::time::Nanos;
@@ -19,6 +21,8 @@ pub(super) struct SinkEnd<S: Sink> {
     gathered: Batch<S::Item, Never>,
     /// Records that the sink took as they came and has not been told the number of.
     taken: u64,
+    /// What it has gathered is to be written before more comes.
+    is_flushing: bool,
     finished: bool,
     records: u64,
     batches: u64,
@@ -27,7 +31,15 @@ pub(super) struct SinkEnd<S: Sink> {
 impl<S: Sink> SinkEnd<S> {
     /// Writes to `sink`.
     pub(super) fn new(sink: S) -> Self {
-        SinkEnd { sink, gathered: Batch::new(), taken: 0, finished: false, records: 0, batches: 0 }
+        SinkEnd {
+            sink,
+            gathered: Batch::new(),
+            taken: 0,
+            is_flushing: false,
+            finished: false,
+            records: 0,
+            batches: 0,
+        }
     }
 
     fn write(&mut self, step: &mut StepContext<'_>) -> Result<()> {
@@ -74,7 +86,7 @@ impl<S: Sink> Emit<S::Item> for SinkEnd<S> {
 
     #[inline(always)]
     fn is_open(&self) -> bool {
-        self.gathered.records.len() < SINK_BATCH
+        self.gathered.records.len() < SINK_BATCH && !self.is_flushing
     }
 }
 
@@ -91,8 +103,17 @@ impl<S: Sink> End<S::Item> for SinkEnd<S> {
 
     fn tell(&mut self, _: Progress) {}
 
+    fn mark(&mut self, _: Mark) {
+        self.is_flushing = !is_planted(Fault::SinkNotFlushed);
+    }
+
+    fn is_marking(&self) -> bool {
+        self.is_flushing
+    }
+
     fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
         self.write(step)?;
+        self.is_flushing &= !self.gathered.is_empty();
         Ok(self.is_open())
     }
 

@@ -5,13 +5,15 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use crate::dataflow::end::{EitherEnd, OutboxEnd};
+use crate::dataflow::either_end::EitherEnd;
+use crate::dataflow::end::OutboxEnd;
 use crate::dataflow::graph::{EdgeKind, Graph, TaskNode};
+use crate::dataflow::head::{Head, gate_head};
 use crate::dataflow::input::Input;
 use crate::dataflow::plan::{BuildContext, Draft, Wires};
 use crate::dataflow::route::{Copies, Forward, Route, Spread};
 use crate::dataflow::sink_end::SinkEnd;
-use crate::dataflow::source_head::{FromSource, NoSource, SourceHead};
+use crate::dataflow::source_head::{FromSource, SourceHead};
 use crate::dataflow::{
     Chain, ChainTask, End, Identity, Operator, SinkConnector, SourceConnector, Then, TimeDomain,
     Untimed,
@@ -19,7 +21,7 @@ use crate::dataflow::{
 #[cfg(feature = "cli")]
 use crate::dataflow::{Lanes, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::{Gate, Outbox};
+use crate::exchange::Outbox;
 use crate::record::{Either, Never};
 use crate::routing::Partitioner;
 
@@ -35,9 +37,6 @@ pub struct Pipeline {
 /// The lanes that a chain reads.
 #[cfg(feature = "cli")]
 type BoxedLanes<C> = Box<dyn Lanes<<C as Chain>::In, <C as Chain>::Partial>>;
-
-/// Makes a partition's input of a task.
-pub(super) type Head<T, P, S> = Box<dyn FnMut(&BuildContext<'_>) -> Result<Input<T, P, S>>>;
 
 /// A stream whose task is still open: more operators can be fused to its chain.
 ///
@@ -165,7 +164,9 @@ impl<C: Chain> DataStream<C> {
         let mut head = self.head;
         let head = move |context: &BuildContext<'_>| {
             Ok(match head(context)? {
-                Input::Lanes(lanes) => Input::Lanes(change(context.task, lanes)),
+                Input::Lanes { lanes, moves } => {
+                    Input::Lanes { lanes: change(context.task, lanes), moves }
+                }
                 source @ Input::Source(_) => source,
             })
         };
@@ -412,6 +413,9 @@ impl<C: Chain> DataStream<C> {
         let DataStream { draft, ticket, mut head, chain, mut node } = self;
         node.name = task_name(&node, &chain, end_name);
         node.record_bytes = size_of::<Row<C>>();
+        if node.domain.is_some() {
+            node.unmovable = why_unmovable(&chain, outputs);
+        }
         let factory = move |context: &BuildContext<'_>| {
             let input = head(context)?;
             let mut chain = chain.clone();
@@ -475,14 +479,12 @@ where
     }
 }
 
-/// A head that merges the lanes of `wires`, one edge each.
-pub(crate) fn gate_head<T: Send + 'static, P: Send + 'static>(
-    wires: Vec<Wires<T, P>>,
-) -> Head<T, P, NoSource> {
-    Box::new(move |context| {
-        let edges = wires.iter().map(|wires| wires.receivers(context)).collect();
-        Ok(Input::Lanes(Box::new(Gate::over(edges))))
-    })
+/// Why state that heads `chain` stays where it is, if it does.
+fn why_unmovable(chain: &impl Chain, outputs: &[EdgeKind]) -> Option<&'static str> {
+    if chain.judges_time() {
+        return Some("a stage behind it compares times of records with the watermark");
+    }
+    outputs.contains(&EdgeKind::Local).then_some("its results go on over a local edge")
 }
 
 /// Source, operators and sink, as far as the task has them.

@@ -1,171 +1,108 @@
-//! Two gates as one input: what a task reads whose records come of two types.
+//! Lanes of two record types as one input: what a task reads whose records come of two streams.
 
-use crate::dataflow::input::{Input, Intake};
+use crate::dataflow::head::Head;
+use crate::dataflow::input::Input;
 use crate::dataflow::plan::{BuildContext, Wires};
-use crate::dataflow::stream::Head;
-use crate::dataflow::{Lanes, NoSource, Polled, TimeDomain};
-use crate::exchange::{Arrival, Gate};
+use crate::dataflow::{NoSource, TimeDomain};
+use crate::exchange::{EdgeTime, Gate, LaneReceiver, Message, Receive};
 use crate::record::{Batch, Either, Never};
-use crate::time::Timestamp;
-use crate::time::watermark::{Inputs, Progress};
 
-/// Whose event time counts where two inputs meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TimeOf {
-    /// The minimum over both, as everywhere.
-    Both,
-    /// The left one's: the right one belongs to no time domain.
-    Left,
-}
-
-/// Reads two gates in turn. Each has its own record type on its lanes; a record is wrapped as it is
-/// read.
+/// A lane of either stream. Each keeps its own record type on its lanes; a record is wrapped as it
+/// is read, and the emptied buffer goes home at once.
 ///
 /// * `D`, `E` - the time domains of left and right; what is read is of the left one's.
-pub(super) struct TwoInputs<L: Send + 'static, R: Send + 'static, D: TimeDomain, E: TimeDomain> {
-    left: Side<D::Row<L>>,
-    right: Side<E::Row<R>>,
-    /// Event time of each side, as far as it counts.
-    inputs: Inputs,
-    time_of: TimeOf,
-    /// The side to ask first, so that neither starves.
-    next: usize,
-    in_hand: usize,
-}
-
-/// One gate, and the batch of it that has been read.
-struct Side<T> {
-    gate: Gate<T>,
-    batch: Batch<T>,
-    has_ended: bool,
-}
-
-impl<T> Side<T> {
-    fn new(gate: Gate<T>) -> Self {
-        Side { gate, batch: Batch::new(), has_ended: false }
-    }
-
-    /// Moves the next batch, each record wrapped, into `batch`, which is empty.
-    fn next<U, P>(&mut self, batch: &mut Batch<U, P>, wrap: impl Fn(T) -> U) -> Arrival {
-        let arrival = self.gate.next(&mut self.batch);
-        if arrival == Arrival::Batch {
-            batch.intake = self.batch.intake;
-            batch.sent = self.batch.sent;
-            batch.records.extend(self.batch.records.drain(..).map(wrap));
-        }
-        arrival
-    }
-}
-
-impl<L, R, D, E> TwoInputs<L, R, D, E>
+pub(super) enum EitherLane<L, R, D, E, P>
 where
     L: Send + 'static,
     R: Send + 'static,
     D: TimeDomain,
     E: TimeDomain,
 {
-    fn new(left: Gate<D::Row<L>>, right: Gate<E::Row<R>>, time_of: TimeOf) -> Self {
-        let timed = match time_of {
-            TimeOf::Both => 2,
-            TimeOf::Left => 1,
-        };
-        TwoInputs {
-            left: Side::new(left),
-            right: Side::new(right),
-            inputs: Inputs::new(timed),
-            time_of,
-            next: 0,
-            in_hand: 0,
-        }
-    }
-
-    /// What `side` has to give or to tell; `None` if that is nothing.
-    fn ask<P>(
-        &mut self,
-        side: usize,
-        batch: &mut Batch<D::Row<Either<L, R>>, P>,
-    ) -> Option<Intake> {
-        loop {
-            let arrival = if side == 0 {
-                self.left.next(batch, |row| {
-                    let meta = D::meta(&row);
-                    D::row(Either::Left(D::into_record(row)), meta)
-                })
-            } else {
-                self.right.next(batch, |row| {
-                    let meta = E::meta(&row);
-                    D::row(Either::Right(E::into_record(row)), meta)
-                })
-            };
-            let told = match arrival {
-                Arrival::Batch => {
-                    self.in_hand = side;
-                    self.next = 1 - side;
-                    return Some(Intake::Batch);
-                }
-                Arrival::Nothing => return None,
-                Arrival::Ended => return self.end(side).map(Intake::Progress),
-                Arrival::Progress(progress) => self.tell(side, progress),
-            };
-            // What does not move both together is no reason to leave records behind it.
-            if let Some(progress) = told {
-                return Some(Intake::Progress(progress));
-            }
-        }
-    }
-
-    /// What follows for both from what one of them tells.
-    fn tell(&mut self, side: usize, progress: Progress) -> Option<Progress> {
-        if side == 1 && self.time_of == TimeOf::Left {
-            return None;
-        }
-        match progress {
-            Progress::Watermark(time) => self.inputs.advance(side, time),
-            Progress::Idle => self.inputs.set_idle(side),
-        }
-    }
-
-    fn end(&mut self, side: usize) -> Option<Progress> {
-        let has_ended =
-            if side == 0 { &mut self.left.has_ended } else { &mut self.right.has_ended };
-        if std::mem::replace(has_ended, true) || (side == 1 && self.time_of == TimeOf::Left) {
-            return None;
-        }
-        // The end of all is told as the end.
-        self.inputs.end(side).filter(|told| *told != Progress::Watermark(Timestamp::MAX))
-    }
+    Left(LaneReceiver<D::Row<L>>, Spare<L, R, D, P>),
+    Right(LaneReceiver<E::Row<R>>, Spare<L, R, D, P>),
 }
 
-impl<L, R, D, E, P> Lanes<D::Row<Either<L, R>>, P> for TwoInputs<L, R, D, E>
+/// A buffer of wrapped records that has been worked off.
+type Spare<L, R, D, P> = Option<Batch<<D as TimeDomain>::Row<Either<L, R>>, P>>;
+
+/// Takes the next message of `lane`, each of its records wrapped, into `spare`.
+fn wrapped<T, U, P>(
+    lane: &mut LaneReceiver<T>,
+    spare: &mut Option<Batch<U, P>>,
+    wrap: impl Fn(T) -> U,
+) -> Option<Message<U, P>> {
+    let mut batch = match lane.try_recv()? {
+        Message::Batch(batch) => batch,
+        Message::Mark(mark) => return Some(Message::Mark(mark)),
+        Message::End => return Some(Message::End),
+    };
+    let mut read = spare.take().unwrap_or_default();
+    (read.intake, read.sent) = (batch.intake, batch.sent);
+    (read.watermark, read.goes_idle) = (batch.watermark, batch.goes_idle);
+    read.records.extend(batch.records.drain(..).map(wrap));
+    lane.give_back(batch);
+    Some(Message::Batch(read))
+}
+
+impl<L, R, D, E, P> Receive<D::Row<Either<L, R>>, P> for EitherLane<L, R, D, E, P>
 where
     L: Send + 'static,
     R: Send + 'static,
     D: TimeDomain,
     E: TimeDomain,
-    P: Send,
 {
-    fn next(&mut self, batch: &mut Batch<D::Row<Either<L, R>>, P>) -> Intake {
-        debug_assert!(batch.is_empty(), "the task has worked off what it had");
-        let first = self.next;
-        for side in [first, 1 - first] {
-            if let Some(intake) = self.ask(side, batch) {
-                return intake;
-            }
+    fn try_recv(&mut self) -> Option<Message<D::Row<Either<L, R>>, P>> {
+        match self {
+            EitherLane::Left(lane, spare) => wrapped(lane, spare, |row| {
+                let meta = D::meta(&row);
+                D::row(Either::Left(D::into_record(row)), meta)
+            }),
+            EitherLane::Right(lane, spare) => wrapped(lane, spare, |row| {
+                let meta = E::meta(&row);
+                D::row(Either::Right(E::into_record(row)), meta)
+            }),
         }
-        let is_over = self.left.has_ended && self.right.has_ended;
-        Intake::Nothing(if is_over { Polled::Done } else { Polled::Pending })
     }
 
-    fn edge_in_hand(&self) -> usize {
-        self.in_hand
+    fn give_back(&mut self, mut batch: Batch<D::Row<Either<L, R>>, P>) {
+        batch.clear();
+        let (EitherLane::Left(_, spare) | EitherLane::Right(_, spare)) = self;
+        *spare = Some(batch);
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            EitherLane::Left(lane, _) => lane.capacity(),
+            EitherLane::Right(lane, _) => lane.capacity(),
+        }
     }
 }
 
-/// A head that reads the lanes of `left` and of `right`.
+/// A gate over the lanes of two streams.
+pub(super) type EitherGate<L, R, D, E, P> =
+    Gate<<D as TimeDomain>::Row<Either<L, R>>, P, EitherLane<L, R, D, E, P>>;
+
+fn gate_of<L, R, D, E, P>(
+    left: Vec<LaneReceiver<D::Row<L>>>,
+    right: Vec<LaneReceiver<E::Row<R>>>,
+    right_time: EdgeTime,
+) -> EitherGate<L, R, D, E, P>
+where
+    L: Send + 'static,
+    R: Send + 'static,
+    D: TimeDomain,
+    E: TimeDomain,
+{
+    let left = left.into_iter().map(|lane| EitherLane::Left(lane, None)).collect();
+    let right = right.into_iter().map(|lane| EitherLane::Right(lane, None)).collect();
+    Gate::over(vec![(left, EdgeTime::Counts), (right, right_time)])
+}
+
+/// A head that reads the lanes of `left` and of `right`, whose time may not count.
 pub(super) fn two_gates_head<L, R, D, E, P>(
     left: Wires<D::Row<L>, Never>,
     right: Wires<E::Row<R>, Never>,
-    time_of: TimeOf,
+    right_time: EdgeTime,
 ) -> Head<D::Row<Either<L, R>>, P, NoSource>
 where
     L: Send + 'static,
@@ -175,25 +112,27 @@ where
     P: Send + 'static,
 {
     Box::new(move |context: &BuildContext<'_>| {
-        let left = Gate::new(left.receivers(context));
-        let right = Gate::new(right.receivers(context));
-        Ok(Input::Lanes(Box::new(TwoInputs::<L, R, D, E>::new(left, right, time_of))))
+        let (left, right) = (left.receivers(context), right.receivers(context));
+        let gate = gate_of::<L, R, D, E, P>(left, right, right_time);
+        Ok(Input::lanes(gate))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataflow::Untimed;
+    use crate::dataflow::{Intake, Lanes, Polled, Untimed};
     use crate::exchange::lane::{LaneSender, lane};
+    use crate::time::Timestamp;
+    use crate::time::watermark::Progress;
 
-    type Inputs2 = TwoInputs<u32, char, Untimed, Untimed>;
+    type Inputs2 = EitherGate<u32, char, Untimed, Untimed, Never>;
     type Read = Either<u32, char>;
 
-    fn two(time_of: TimeOf) -> (LaneSender<u32>, LaneSender<char>, Inputs2) {
+    fn two(time_of: EdgeTime) -> (LaneSender<u32>, LaneSender<char>, Inputs2) {
         let (numbers, left) = lane(8, None, None);
         let (letters, right) = lane(8, None, None);
-        (numbers, letters, TwoInputs::new(Gate::new(vec![left]), Gate::new(vec![right]), time_of))
+        (numbers, letters, gate_of(vec![left], vec![right], time_of))
     }
 
     fn send<T: std::fmt::Debug>(lane: &mut LaneSender<T>, records: impl IntoIterator<Item = T>) {
@@ -220,9 +159,9 @@ mod tests {
         let mut batch: Batch<Read> = Batch::new();
         let mut seen = Vec::new();
         loop {
-            match Lanes::<Read, Never>::next(inputs, &mut batch) {
+            match Lanes::next(inputs, &mut batch) {
                 Intake::Batch => {
-                    let edge = Lanes::<Read, Never>::edge_in_hand(inputs);
+                    let edge = Lanes::edge_in_hand(inputs);
                     assert_eq!(batch.sent, 7);
                     for record in batch.records.drain(..) {
                         let (text, side) = match record {
@@ -235,6 +174,7 @@ mod tests {
                 }
                 Intake::Progress(Progress::Watermark(time)) => seen.push(format!("{time}")),
                 Intake::Progress(Progress::Idle) => seen.push("idle".to_owned()),
+                Intake::Barrier(barrier) => seen.push(format!("barrier {barrier}")),
                 Intake::Nothing(polled) => return (seen, polled),
             }
         }
@@ -248,7 +188,7 @@ mod tests {
 
     #[test]
     fn sides_take_turns_and_each_keeps_its_order() {
-        let (mut numbers, mut letters, mut inputs) = two(TimeOf::Both);
+        let (mut numbers, mut letters, mut inputs) = two(EdgeTime::Counts);
         send(&mut numbers, [1, 2]);
         send(&mut numbers, [3]);
         send(&mut numbers, [4]);
@@ -261,7 +201,7 @@ mod tests {
 
     #[test]
     fn time_is_the_minimum_and_follows_the_records_it_speaks_of() {
-        let (mut numbers, mut letters, mut inputs) = two(TimeOf::Both);
+        let (mut numbers, mut letters, mut inputs) = two(EdgeTime::Counts);
         say(&mut numbers, [1], Some(10), false);
         assert_eq!(told(&mut inputs), ["1"], "the other side holds it back");
         say(&mut letters, ['a'], Some(5), false);
@@ -276,7 +216,7 @@ mod tests {
 
     #[test]
     fn idle_side_holds_nothing_back_and_both_idle_are_told_once() {
-        let (mut numbers, mut letters, mut inputs) = two(TimeOf::Both);
+        let (mut numbers, mut letters, mut inputs) = two(EdgeTime::Counts);
         say(&mut numbers, [1], Some(10), false);
         say(&mut letters, [], None, true);
         assert_eq!(told(&mut inputs), ["1", "10 ms"]);
@@ -291,7 +231,7 @@ mod tests {
 
     #[test]
     fn ended_side_holds_nothing_back_and_the_last_end_is_the_end() {
-        let (mut numbers, mut letters, mut inputs) = two(TimeOf::Both);
+        let (mut numbers, mut letters, mut inputs) = two(EdgeTime::Counts);
         say(&mut numbers, [1], Some(10), false);
         say(&mut letters, ['a'], Some(2), false);
         assert!(letters.try_end());
@@ -308,7 +248,7 @@ mod tests {
 
     #[test]
     fn idle_beside_ended_is_idle() {
-        let (mut numbers, mut letters, mut inputs) = two(TimeOf::Both);
+        let (mut numbers, mut letters, mut inputs) = two(EdgeTime::Counts);
         say(&mut letters, [], None, true);
         assert!(numbers.try_end());
         assert_eq!(told(&mut inputs), ["idle"]);
@@ -318,10 +258,10 @@ mod tests {
 
     #[test]
     fn side_without_a_say_in_time_neither_moves_it_nor_holds_it_back() {
-        let (mut numbers, mut letters, mut inputs) = two(TimeOf::Left);
+        let (mut numbers, mut letters, mut inputs) = two(EdgeTime::Ignored);
         say(&mut letters, ['a'], Some(99), true);
         say(&mut numbers, [1], Some(10), false);
-        assert_eq!(told(&mut inputs), ["1", "a", "10 ms"]);
+        assert_eq!(told(&mut inputs), ["1", "10 ms", "a"]);
         assert!(numbers.try_end());
         assert_eq!(told(&mut inputs), [""; 0], "rows may still come");
         send(&mut letters, ['b']);
@@ -331,7 +271,7 @@ mod tests {
 
     #[test]
     fn buffers_go_home_to_the_lane_they_came_from() {
-        let (mut numbers, mut letters, mut inputs) = two(TimeOf::Both);
+        let (mut numbers, mut letters, mut inputs) = two(EdgeTime::Counts);
         send(&mut numbers, [1]);
         send(&mut letters, ['a']);
         told(&mut inputs);

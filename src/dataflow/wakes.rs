@@ -40,6 +40,20 @@ impl Wakes {
         self.processing.told = Some(HashTable::new());
     }
 
+    /// Those of moved units: nothing is asked for, event time stands at `watermark`, the clock is
+    /// the same.
+    pub(super) fn apart(&self, watermark: Timestamp) -> Wakes {
+        let told = self.event.told.is_some();
+        let mut apart = Wakes { clock: self.clock, ..Wakes::new() };
+        (apart.event.after, apart.event.until) = (watermark, watermark);
+        let clock = self.processing.until;
+        (apart.processing.after, apart.processing.until) = (clock, clock);
+        if told {
+            apart.tell_once();
+        }
+        apart
+    }
+
     /// Reads the clock of the job from here on.
     pub(super) fn open(&mut self, context: &TaskContext) {
         self.clock = WallClock::started(context);
@@ -86,6 +100,19 @@ impl Line {
     #[inline]
     pub(super) fn queue(&mut self) -> &mut TimerQueue {
         self.queue.get_or_insert_default()
+    }
+
+    /// Takes out what was asked for by hashes that are wanted. Nothing is due.
+    pub(super) fn take(&mut self, is_wanted: impl Fn(u64) -> bool) -> Vec<(Timestamp, u64)> {
+        debug_assert!(self.due.is_empty(), "units leave between two signals");
+        self.queue.as_mut().map(|queue| queue.take_matching(is_wanted)).unwrap_or_default()
+    }
+
+    /// Puts in what was taken elsewhere.
+    pub(super) fn put(&mut self, asked: Vec<(Timestamp, u64)>) {
+        for (time, hash) in asked {
+            self.queue().set(time, hash);
+        }
     }
 
     /// Time has come to `until`, if not further already.

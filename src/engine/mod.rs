@@ -13,7 +13,9 @@ use crate::dataflow::Pipeline;
 use crate::engine::build::{Built, World, build};
 use crate::engine::state::JobState;
 use crate::error::Result;
+use crate::exchange::STAGED_RECORDS;
 use crate::exchange::wake::{Sleeper, Wake, wake_pair};
+use crate::hand_over::PARCELS;
 use crate::metrics::{Detail, Registry, Report};
 use crate::runtime::placement::{Machine, PlacementRequest, Plan, plan};
 use crate::runtime::{AsyncThread, Ladder, Partition, PartitionSeed, SystemThread, host};
@@ -110,6 +112,8 @@ impl Engine {
             wakes: &wakes,
             clock: &MonotonicClock,
             memory_limit_bytes: limit,
+            parcels: PARCELS,
+            staged: STAGED_RECORDS,
             executor: &executor,
         };
         let built = build(pipeline, &self.config, &world)?;

@@ -1,14 +1,17 @@
 //! A lane: a bounded queue from one partition to one partition, for one edge.
 //!
 //! Data flows forward, emptied buffers flow back, so that steady state allocates nothing and no
-//! allocator ever frees across threads. Grammar of a lane: `Batch* End`; a debug build asserts it.
-//! The last slot is kept for control messages, so that one of them never waits for data room.
+//! allocator ever frees across threads. Grammar of a lane: `(Batch | Mark)* End`; a debug build
+//! asserts it. The last slot is kept for control messages, so that one of them does not wait for
+//! data room.
 
 use std::sync::Arc;
 
 #[cfg(not(millstream_loom))]
 use crossbeam_queue::ArrayQueue;
 
+use crate::exchange::mark::Mark;
+use crate::exchange::pipe::{PipeReceiver, PipeSender, pipe};
 #[cfg(millstream_loom)]
 use crate::exchange::ring_model::ArrayQueue;
 use crate::exchange::wake::Wake;
@@ -19,31 +22,25 @@ use crate::record::{Batch, Never};
 pub enum Message<T, P = Never> {
     /// Records, in order.
     Batch(Batch<T, P>),
+    /// Something that keeps its place among them.
+    Mark(Mark),
     /// Nothing follows.
     End,
 }
 
-struct Shared<T, P> {
-    messages: ArrayQueue<Message<T, P>>,
-    /// Emptied buffers on their way home.
-    spares: ArrayQueue<Batch<T, P>>,
-}
-
 /// The producer's end. There is exactly one; it lives on one partition.
 pub struct LaneSender<T, P = Never> {
-    shared: Arc<Shared<T, P>>,
+    messages: PipeSender<Message<T, P>>,
+    /// Emptied buffers on their way home.
+    spares: Arc<ArrayQueue<Batch<T, P>>>,
     capacity: usize,
-    /// Wakes the consumer; `None` if it is the producer's own partition.
-    consumer: Option<Wake>,
     ended: bool,
 }
 
 /// The consumer's end. There is exactly one; it lives on one partition.
 pub struct LaneReceiver<T, P = Never> {
-    shared: Arc<Shared<T, P>>,
-    capacity: usize,
-    /// Wakes the producer when there is room again; `None` if it is the same partition.
-    producer: Option<Wake>,
+    messages: PipeReceiver<Message<T, P>>,
+    spares: Arc<ArrayQueue<Batch<T, P>>>,
 }
 
 /// Makes a lane of `capacity` data batches (at least 1). `producer` and `consumer` wake the two
@@ -54,90 +51,102 @@ pub fn lane<T, P>(
     consumer: Option<Wake>,
 ) -> (LaneSender<T, P>, LaneReceiver<T, P>) {
     assert!(capacity >= 1, "a lane of {capacity} batches cannot carry data");
-    let shared = Arc::new(Shared {
-        messages: ArrayQueue::new(capacity + 1),
-        // One batch per slot, one open at the producer, one in hand at the consumer.
-        spares: ArrayQueue::new(capacity + 2),
-    });
-    let sender = LaneSender { shared: Arc::clone(&shared), capacity, consumer, ended: false };
-    (sender, LaneReceiver { shared, capacity, producer })
+    let (sender, receiver) = pipe(capacity + 1, capacity, producer, consumer);
+    // One batch per slot, one open at the producer, one in hand at the consumer.
+    let spares = Arc::new(ArrayQueue::new(capacity + 2));
+    let sender =
+        LaneSender { messages: sender, spares: Arc::clone(&spares), capacity, ended: false };
+    (sender, LaneReceiver { messages: receiver, spares })
 }
 
 impl<T, P> LaneSender<T, P> {
     /// Puts `batch` on the lane, or gives it back if all data slots are taken.
     pub fn try_send(&mut self, batch: Batch<T, P>) -> Result<(), Batch<T, P>> {
         debug_assert!(!self.ended, "batch after end");
-        // Only this end adds, so the length can only have shrunk since.
-        if self.shared.messages.len() >= self.capacity {
+        if self.messages.len() >= self.capacity {
             return Err(batch);
         }
-        match self.shared.messages.push(Message::Batch(batch)) {
-            Ok(()) => {
-                self.wake_consumer();
-                Ok(())
-            }
+        match self.messages.try_send(Message::Batch(batch)) {
+            Ok(()) => Ok(()),
             Err(Message::Batch(batch)) => Err(batch),
-            Err(Message::End) => unreachable!("a refused message comes back as it was"),
+            Err(_) => unreachable!("a refused message comes back as it was"),
         }
+    }
+
+    /// Puts `mark` on the lane; `false` if even the control slot is taken: try again next turn.
+    pub fn try_mark(&mut self, mark: &Mark) -> bool {
+        debug_assert!(!self.ended, "mark after end");
+        self.messages.try_send(Message::Mark(mark.clone())).is_ok()
     }
 
     /// Ends the lane; `false` if even the control slot is taken: try again next turn.
     pub fn try_end(&mut self) -> bool {
         debug_assert!(!self.ended, "end after end");
-        self.ended = self.shared.messages.push(Message::End).is_ok();
-        if self.ended {
-            self.wake_consumer();
-        }
+        self.ended = self.messages.try_send(Message::End).is_ok();
         self.ended
     }
 
     /// Whether the consumer has taken everything so far.
     #[inline]
     pub fn is_dry(&self) -> bool {
-        self.shared.messages.is_empty()
+        self.messages.is_empty()
     }
 
     /// Whether it leads to another partition.
     pub fn crosses(&self) -> bool {
-        self.consumer.is_some()
+        self.messages.crosses()
     }
 
     /// An emptied buffer that came home, if there is one.
     pub fn take_spare(&mut self) -> Option<Batch<T, P>> {
-        self.shared.spares.pop()
+        self.spares.pop()
+    }
+}
+
+/// A lane's consuming end, as a gate reads it.
+pub trait Receive<T, P> {
+    /// The next message, if there is one.
+    fn try_recv(&mut self) -> Option<Message<T, P>>;
+
+    /// Sends an emptied buffer home. If home is full of them, it is freed.
+    fn give_back(&mut self, batch: Batch<T, P>);
+
+    /// Data batches that the lane holds at most.
+    fn capacity(&self) -> usize;
+}
+
+impl<T, P> Receive<T, P> for LaneReceiver<T, P> {
+    #[inline]
+    fn try_recv(&mut self) -> Option<Message<T, P>> {
+        LaneReceiver::try_recv(self)
     }
 
     #[inline]
-    fn wake_consumer(&self) {
-        if let Some(consumer) = &self.consumer {
-            consumer.wake();
-        }
+    fn give_back(&mut self, batch: Batch<T, P>) {
+        LaneReceiver::give_back(self, batch);
+    }
+
+    fn capacity(&self) -> usize {
+        self.messages.full_at()
     }
 }
 
 impl<T, P> LaneReceiver<T, P> {
     /// The next message, if there is one.
+    #[inline]
     pub fn try_recv(&mut self) -> Option<Message<T, P>> {
-        let message = self.shared.messages.pop()?;
-        // A producer sleeps only after it saw all data slots taken, and nobody but this end frees
-        // them: so the first pop after that look finds `capacity` messages at least and leaves one
-        // less. Looking before the pop would miss a producer that fills the lane in between.
-        let was_full = self.shared.messages.len() + 1 >= self.capacity;
-        if was_full && let Some(producer) = &self.producer {
-            producer.wake();
-        }
-        Some(message)
+        self.messages.try_recv()
     }
 
     /// Whether nothing is waiting.
     pub fn is_empty(&self) -> bool {
-        self.shared.messages.is_empty()
+        self.messages.is_empty()
     }
 
     /// Sends an emptied buffer home. If home is full of them, it is freed.
     pub fn give_back(&mut self, mut batch: Batch<T, P>) {
         batch.clear();
-        drop(self.shared.spares.push(batch));
+        drop(self.spares.push(batch));
     }
 }
 

@@ -14,7 +14,16 @@ pub struct EdgeConfig {
     pub batch_records: Option<usize>,
     /// How long an open batch may wait for more records, in nanoseconds.
     pub linger: Nanos,
+    /// Messages that may wait from one partition to another while keyed state moves, at least 1.
+    pub parcels: usize,
+    /// Records that may wait in front of an outbox before nothing more is let in; what one record
+    /// makes may go beyond it.
+    pub staged: usize,
 }
+
+/// Twice the largest automatic batch, so that a chain that makes one record of each is never cut
+/// short.
+pub const STAGED_RECORDS: usize = 2_048;
 
 /// Bytes of records that fill a batch, where its size is chosen by the record's.
 const AUTO_BATCH_BYTES: usize = 16 * 1024;
@@ -102,7 +111,8 @@ mod tests {
     #[test]
     fn sender_p_to_q_meets_receiver_q_from_p() {
         let wakes: Vec<Wake> = (0..3).map(|_| wake_pair().1).collect();
-        let config = EdgeConfig { lane_batches: 1, batch_records: None, linger: 0 };
+        let config =
+            EdgeConfig { lane_batches: 1, batch_records: None, linger: 0, parcels: 1, staged: 8 };
         let mut matrix = LaneMatrix::<usize>::between_all(&wakes, &config);
         for from in 0..3 {
             for (to, sender) in matrix.take_senders(from).iter_mut().enumerate() {
@@ -123,7 +133,8 @@ mod tests {
 
     #[test]
     fn automatic_batches_are_larger_for_smaller_records() {
-        let config = EdgeConfig { lane_batches: 8, batch_records: None, linger: 0 };
+        let config =
+            EdgeConfig { lane_batches: 8, batch_records: None, linger: 0, parcels: 1, staged: 8 };
         assert_eq!(config.batch_records_for::<[u64; 2]>(), 1_024);
         assert_eq!(config.batch_records_for::<[u64; 8]>(), 256);
         assert_eq!(config.batch_records_for::<[u64; 1024]>(), 64);

@@ -5,17 +5,21 @@
 pub mod combine;
 mod gate;
 pub mod lane;
+mod mark;
 mod matrix;
 mod outbox;
 #[cfg(millstream_loom)]
 mod park_model;
+pub mod pipe;
+pub(crate) mod planted;
 mod pool;
 #[cfg(millstream_loom)]
 mod ring_model;
 pub mod wake;
 
-pub use gate::{Arrival, Gate};
-pub use lane::{LaneReceiver, LaneSender, Message};
-pub use matrix::{EdgeConfig, LaneMatrix};
+pub use gate::{Arrival, EdgeTime, Gate, Pull, Swept};
+pub use lane::{LaneReceiver, LaneSender, Message, Receive};
+pub use mark::Mark;
+pub use matrix::{EdgeConfig, LaneMatrix, STAGED_RECORDS};
 pub use outbox::Outbox;
 pub use pool::ROUND_BYTES;

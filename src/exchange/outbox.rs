@@ -6,7 +6,9 @@
 //! brought them.
 
 use crate::exchange::lane::LaneSender;
+use crate::exchange::mark::Mark;
 use crate::exchange::matrix::EdgeConfig;
+use crate::exchange::planted::{Fault, is_planted};
 use crate::exchange::pool::Pool;
 use crate::record::{Batch, Never};
 use crate::time::watermark::Progress;
@@ -23,6 +25,8 @@ pub struct Outbox<T, P = Never> {
     /// Buffers for lanes that cross.
     pool: Pool<T, P>,
     batch_records: usize,
+    /// Records that may wait in front of it.
+    staged: usize,
     linger: Nanos,
     /// The intake stamp of the records that are being worked off.
     intake: Nanos,
@@ -40,6 +44,8 @@ pub struct Outbox<T, P = Never> {
     tell_by: Nanos,
     /// When the first batch that waits has to go.
     wake_at: Option<Nanos>,
+    /// Lanes that have the mark which is being put on all of them.
+    marked: usize,
     /// Lanes that still owe their `End`.
     unfinished: usize,
     /// Lanes of each edge; the lanes of one edge lie together.
@@ -63,6 +69,7 @@ impl<T, P> Outbox<T, P> {
         let batch_records = config.batch_records_for::<T>();
         Outbox {
             open: (0..targets).map(|_| Batch::new()).collect(),
+            marked: 0,
             unfinished: targets,
             lanes,
             pool: Pool::new(batch_records),
@@ -73,6 +80,7 @@ impl<T, P> Outbox<T, P> {
             tell_by: 0,
             wake_at: None,
             batch_records,
+            staged: config.staged,
             linger: config.linger,
             intake: 0,
             now: 0,
@@ -81,6 +89,12 @@ impl<T, P> Outbox<T, P> {
             records: vec![0; edge_count],
             batches: 0,
         }
+    }
+
+    /// Records that may wait in front of it before nothing more is let in.
+    #[inline(always)]
+    pub fn staged_max(&self) -> usize {
+        self.staged
     }
 
     /// How many lanes it feeds.
@@ -220,6 +234,41 @@ impl<T, P> Outbox<T, P> {
         self.wake_at
     }
 
+    /// Puts `mark` on every lane, behind everything that was pushed and told; `false` asks to be
+    /// called again with the same mark, and nothing may be pushed meanwhile.
+    pub fn mark_all(&mut self, mark: &Mark) -> bool {
+        let mark = match mark {
+            Mark::Hold { id, .. } => Mark::Hold { id: *id, watermark: self.watermark },
+            other => other.clone(),
+        };
+        if is_planted(Fault::NoHold) && matches!(mark, Mark::Hold { .. }) {
+            return true;
+        }
+        while self.marked < self.lanes.len() {
+            let target = self.marked;
+            let is_news = !self.is_told[target];
+            if (is_news && !self.flush(target)) || !self.mark(target, &mark) {
+                return false;
+            }
+            self.marked += 1;
+        }
+        self.marked = 0;
+        true
+    }
+
+    /// Puts `mark` on the lane to `target`, behind everything that was pushed for it; `false` if
+    /// there is no room.
+    pub fn mark(&mut self, target: usize, mark: &Mark) -> bool {
+        let overtakes =
+            is_planted(Fault::MarkerBeforeOpenBatch) && matches!(mark, Mark::Reroute(_));
+        if !self.open[target].is_empty() && !overtakes && !self.flush(target) {
+            return false;
+        }
+        let is_sent = self.lanes[target].try_mark(mark);
+        self.batches += u64::from(is_sent);
+        is_sent
+    }
+
     /// Flushes everything and ends every lane; `false` asks to be called again.
     pub fn finish(&mut self, now: Nanos) -> bool {
         if !self.retry(now) {
@@ -247,7 +296,8 @@ impl<T, P> Outbox<T, P> {
         self.refused.unwrap_or(0) / self.lanes_per_edge
     }
 
-    /// Records and batches sent since start; partials count as records.
+    /// Records and messages sent since start; partials count as records, batches and marks as
+    /// messages.
     pub fn sent(&self) -> (u64, u64) {
         (self.records.iter().sum(), self.batches)
     }
@@ -307,7 +357,13 @@ mod tests {
 
     fn outbox(targets: usize, batch: usize) -> (Outbox<u32>, Vec<LaneReceiver<u32>>) {
         let (senders, receivers) = (0..targets).map(|_| lane(1, None, None)).unzip();
-        let config = EdgeConfig { batch_records: Some(batch), linger: 1_000, lane_batches: 1 };
+        let config = EdgeConfig {
+            batch_records: Some(batch),
+            linger: 1_000,
+            lane_batches: 1,
+            parcels: 1,
+            staged: 8,
+        };
         (Outbox::new(senders, &config), receivers)
     }
 
@@ -371,6 +427,7 @@ mod tests {
             match gate.next(batch) {
                 Arrival::Batch => seen.push(format!("{:?}", batch.records)),
                 Arrival::Progress(progress) => seen.push(format!("{progress:?}")),
+                Arrival::Barrier(barrier) => seen.push(format!("barrier {barrier}")),
                 Arrival::Nothing | Arrival::Ended => return seen,
             }
             batch.records.clear();
@@ -422,6 +479,23 @@ mod tests {
         // Another outbox of the same task may not be done yet, and both are settled.
         assert!(!outbox.settle(2 + TELL_NS));
         assert_eq!(arrivals(&mut gate, &mut batch), [""; 0]);
+    }
+
+    #[test]
+    fn mark_comes_behind_everything_that_was_pushed_and_told() {
+        let (mut outbox, receivers) = outbox(1, 4);
+        let (mut gate, mut batch) = (Gate::new(receivers), Batch::new());
+        outbox.begin_slice(1, 1);
+        push_all(&mut outbox, [1]);
+        outbox.tell(Progress::Watermark(7.into()));
+        assert!(outbox.mark_all(&Mark::hold(1)));
+        outbox.tell(Progress::Watermark(9.into()));
+        push_all(&mut outbox, [2]);
+        assert!(!outbox.mark_all(&Mark::Barrier(3)), "there is no room for the second batch");
+        let told = ["[1]", "Watermark(Timestamp(7))"];
+        assert_eq!(arrivals(&mut gate, &mut batch), told);
+        assert!(outbox.mark_all(&Mark::Barrier(3)));
+        assert_eq!(arrivals(&mut gate, &mut batch), ["[2]", "barrier 3"], "it holds time at 7");
     }
 
     #[test]

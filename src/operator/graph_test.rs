@@ -12,7 +12,7 @@ use crate::exchange::EdgeConfig;
 use crate::exchange::wake::{Wake, wake_pair};
 use crate::metrics::{Detail, JobShape, Registry, TaskShape};
 use crate::record::Batch;
-use crate::routing::RoutingTable;
+use crate::routing::Domain;
 use crate::time::{ManualClock, Nanos};
 
 /// A source whose records are all on partition 0.
@@ -108,13 +108,16 @@ pub(super) fn run(pipeline: Pipeline, partitions: usize) {
     let mut draft = draft.borrow_mut();
     assert!(draft.check().is_empty(), "the graph is right");
     let wakes: Vec<Wake> = (0..partitions).map(|_| wake_pair().1).collect();
-    let edge = EdgeConfig { lane_batches: 1, batch_records: Some(1), linger: 0 };
-    let (table, config) = (Arc::new(RoutingTable::even(partitions)), Config::default());
+    let edge =
+        EdgeConfig { lane_batches: 1, batch_records: Some(1), linger: 0, parcels: 1, staged: 8 };
+    let config = Config::default();
+    let domain = |index| Arc::new(Domain::new(index, partitions));
+    let domains: Vec<_> = (0..draft.domains).map(domain).collect();
     let (mut tasks, mut shapes) = (Vec::new(), Vec::new());
     for (partition, wake) in wakes.iter().enumerate() {
         let task = &TaskContext::new(partition, partitions, wake.clone());
-        let (wakes, edge, table, config) = (&*wakes, &edge, &table, &config);
-        let context = BuildContext { task, wakes, edge, table, config };
+        let (wakes, edge, config) = (&*wakes, &edge, &config);
+        let context = BuildContext { task, wakes, edge, domains: &domains, config };
         tasks.extend(draft.factories.iter_mut().map(|make| make(&context).expect("it opens")));
         shapes.extend(draft.graph.tasks.iter().map(|node| TaskShape {
             name: node.name.clone(),
@@ -130,7 +133,8 @@ pub(super) fn run(pipeline: Pipeline, partitions: usize) {
         let mut is_done = true;
         for (index, task) in tasks.iter_mut().enumerate() {
             let metrics = metrics.task(index);
-            let mut step = StepContext { now: 1, clock: &clock, metrics, batches_max: 1 };
+            let replies = &mut Vec::new();
+            let mut step = StepContext { now: 1, clock: &clock, metrics, batches_max: 1, replies };
             is_done &= task.step(&mut step).expect("nothing fails").done;
         }
         is_done

@@ -81,6 +81,7 @@ impl<T> Clone for SortByTime<T> {
 impl<T: Send + 'static> Operator<T> for SortByTime<T> {
     type Out = T;
     const NAME: &'static str = "sort_by_time";
+    const JUDGES_TIME: bool = true;
 
     #[inline]
     fn on_record<E: Emit<T>>(&mut self, record: T, out: &mut Collector<'_, E>) {

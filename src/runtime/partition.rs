@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::dataflow::blame::{said, take_culprit};
-use crate::dataflow::{Step, StepContext, Task};
+use crate::dataflow::{Order, Reply, Step, StepContext, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Activity, PartitionMetrics};
 use crate::time::{Clock, Nanos};
@@ -43,6 +43,10 @@ pub struct Partition {
     index: usize,
     /// What the last turn was.
     activity: Activity,
+    /// What its tasks have to say to whoever controls the job, each by its index.
+    replies: Vec<(usize, Reply)>,
+    /// What the task in hand has to say.
+    said: Vec<Reply>,
 }
 
 impl Partition {
@@ -55,7 +59,15 @@ impl Partition {
     ) -> Self {
         let slots =
             tasks.into_iter().map(|(name, task)| Slot { name, task, done: false }).collect();
-        Partition { slots, metrics, clock, index, activity: Activity::Idle }
+        Partition {
+            slots,
+            metrics,
+            clock,
+            index,
+            activity: Activity::Idle,
+            replies: Vec::new(),
+            said: Vec::new(),
+        }
     }
 
     /// Its index in the job.
@@ -109,6 +121,7 @@ impl Partition {
             clock: &*self.clock,
             metrics: self.metrics.task(index),
             batches_max: BATCHES_PER_STEP,
+            replies: &mut self.said,
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| slot.task.step(&mut context)));
         let step = match outcome {
@@ -116,12 +129,18 @@ impl Partition {
             Err(panic) => return Err(panicked(&slot.name, &*panic)),
         };
         slot.done = step.done;
+        self.replies.extend(self.said.drain(..).map(|reply| (index, reply)));
         Ok(step)
     }
 
     /// How many tasks it has.
     pub fn task_count(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Whether one of its tasks is done.
+    pub fn is_task_done(&self, index: usize) -> bool {
+        self.slots[index].done
     }
 
     /// Whether all its tasks are done.
@@ -134,6 +153,18 @@ impl Partition {
         for slot in &mut self.slots {
             slot.task.drain();
         }
+    }
+
+    /// Passes an order on to the task that it is for.
+    pub fn tell(&mut self, order: &Order) {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            self.replies.extend(slot.task.tell(order).map(|reply| (index, reply)));
+        }
+    }
+
+    /// What its tasks have said since the last call, each by its index in the graph.
+    pub fn replies(&mut self) -> std::vec::Drain<'_, (usize, Reply)> {
+        self.replies.drain(..)
     }
 
     /// Its counters, for what only the shell knows about its thread.

@@ -215,6 +215,33 @@ impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
         Group { index: group, table }
     }
 
+    /// Installs a group of which some keys are here already, as those that did not go with it.
+    pub(crate) fn merge_group(&mut self, group: Group<K, S>) {
+        let index = group.index;
+        let own = self.take_group(index);
+        self.install_group(group);
+        for entry in own.table {
+            self.put_in(entry);
+        }
+    }
+
+    /// Puts a key in that is not there, with its state.
+    pub(crate) fn put_in(&mut self, entry: (K, S)) {
+        let hash = self.partitioner.hash(&entry.0);
+        debug_assert!(self.get(hash, &entry.0).is_none(), "key {:?} comes twice", entry.0);
+        let at = self.segment_with_room(hash);
+        self.segments[at].insert(hash, entry, &self.partitioner);
+    }
+
+    /// Takes all keys of this hash out, nearly always one.
+    pub(crate) fn take_hash(&mut self, hash: u64) -> Vec<(K, S)> {
+        let mut taken = Vec::new();
+        while let Some(place) = self.find_hash(hash, 0) {
+            taken.extend(self.segments[place.segment].remove(place.bucket));
+        }
+        taken
+    }
+
     /// Installs what [`take_group`](Self::take_group) took, here or from another store of the same
     /// partitioner.
     ///

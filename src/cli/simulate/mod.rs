@@ -1,5 +1,5 @@
-//! `millstream simulate`: random jobs with windows, each from its seed on one thread, against a
-//! naive model.
+//! `millstream simulate`: random jobs with windows and jobs whose keys move all the time, each from
+//! its seed on one thread, against a naive model.
 
 mod job;
 mod oracle;
@@ -18,13 +18,13 @@ use crate::cli::simulate::summary::{KeptFile, Summary};
 use crate::dataflow::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Report;
-use crate::testing::simulation::Simulation;
+use crate::testing::simulation::{MovingJob, Simulation};
 use crate::time::{Clock, MonotonicClock};
 
 /// Wrong results after which no further seed is simulated.
 const WRONG_MAX: usize = 10;
 
-/// Simulates a job for each seed, and prints what they came to in a line.
+/// Simulates two jobs for each seed, and prints what they came to in a line.
 ///
 /// # Errors
 /// [`ErrorKind::JobFailed`] with a line for each seed whose job did something else than the model;
@@ -49,17 +49,26 @@ fn simulate(seeds: Range<u64>) -> (Summary, Vec<String>) {
     let mut wrong = Vec::new();
     for seed in seeds {
         let job = Job::drawn(seed);
-        if let Err(what) = simulate_one(&job, &job, &mut summary) {
+        let done = simulate_one(&job, &job, &mut summary);
+        for what in [done, simulate_moves(seed, &mut summary)].into_iter().filter_map(Result::err) {
             let again = format!("again with millstream simulate --seeds {seed}..{}", seed + 1);
             wrong.push(format!("seed {seed}: {}; {again}", what.replace('\n', "; ")));
         }
         summary.end_before(seed + 1);
-        if wrong.len() == WRONG_MAX {
+        if wrong.len() >= WRONG_MAX {
             break;
         }
     }
     summary.wrong = wrong.len() as u64;
     (summary, wrong)
+}
+
+/// Runs the job of `seed` whose keys move all the time, and says in a line what went wrong.
+fn simulate_moves(seed: u64, summary: &mut Summary) -> std::result::Result<(), String> {
+    let checked = catch_unwind(AssertUnwindSafe(|| MovingJob::seeded(seed).check()));
+    summary.moves +=
+        checked.unwrap_or_else(|panic| Err(format!("it panicked: {}", message(&*panic))))?;
+    Ok(())
 }
 
 /// Runs `job`, and says in a line what it did otherwise than `expected` does in the model. Tests

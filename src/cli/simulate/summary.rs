@@ -27,6 +27,8 @@ pub(super) struct Summary {
     pub(super) records: u64,
     pub(super) late: u64,
     pub(super) future_skew: u64,
+    /// Moves of keys and key groups, in jobs that are full of them.
+    pub(super) moves: u64,
     pub(super) seconds: f64,
     version: &'static str,
     /// What `GIT_COMMIT` was when this was compiled.
@@ -48,6 +50,7 @@ impl Summary {
             records: 0,
             late: 0,
             future_skew: 0,
+            moves: 0,
             seconds: 0.0,
             version: env!("CARGO_PKG_VERSION"),
             commit: option_env!("GIT_COMMIT"),
@@ -76,7 +79,7 @@ impl Summary {
         let build = if self.debug_build { ", debug build" } else { "" };
         format!(
             "{} simulations, seeds {}: {} wrong ({} within the bound; {} records, {} late, {} far \
-             ahead; {:.1} s{build})\n",
+             ahead, {} moves; {:.1} s{build})\n",
             grouped(self.simulations),
             self.seeds,
             self.wrong,
@@ -84,6 +87,7 @@ impl Summary {
             grouped(self.records),
             grouped(self.late),
             grouped(self.future_skew),
+            grouped(self.moves),
             self.seconds,
         )
     }

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::cli::simulate::job::Event;
 use crate::connector::Collected;
 use crate::dataflow::{Collector, Emit, Intake, Lanes, Operator, Polled, Stamped, TaskContext};
+use crate::exchange::{Pull, Swept};
 use crate::operator::window::{Change, Firing, Windowed};
 use crate::record::{Batch, Either, Key};
+use crate::routing::{Move, MoveId};
 use crate::time::Timestamp;
 use crate::time::watermark::Progress;
 
@@ -112,13 +114,45 @@ impl<P: Send> Lanes<Stamped<Event>, P> for Listening<P> {
             Intake::Progress(Progress::Watermark(time)) => note(Heard::Watermark(time)),
             Intake::Progress(Progress::Idle) => note(Heard::Idle),
             Intake::Nothing(Polled::Done) => note(Heard::End),
-            Intake::Nothing(_) => {}
+            Intake::Nothing(_) | Intake::Barrier(_) => {}
         }
         intake
     }
 
+    fn count(&self) -> usize {
+        self.lanes.count()
+    }
+
     fn edge_in_hand(&self) -> usize {
         self.lanes.edge_in_hand()
+    }
+
+    fn lane_in_hand(&self) -> Option<usize> {
+        self.lanes.lane_in_hand()
+    }
+
+    fn edge_of(&self, lane: usize) -> usize {
+        self.lanes.edge_of(lane)
+    }
+
+    fn hold_back(&mut self, id: MoveId, batch: &mut Batch<Stamped<Event>, P>) {
+        self.lanes.hold_back(id, batch);
+    }
+
+    fn free(&mut self, id: MoveId, lane: usize) {
+        self.lanes.free(id, lane);
+    }
+
+    fn begin_sweep(&mut self, moved: Arc<Move>) {
+        self.lanes.begin_sweep(moved);
+    }
+
+    fn sweep(
+        &mut self,
+        pull: Pull<'_, Stamped<Event>, P>,
+        found: &mut dyn FnMut(Swept<Stamped<Event>, P>) -> bool,
+    ) {
+        self.lanes.sweep(pull, found);
     }
 }
 

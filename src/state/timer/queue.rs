@@ -204,9 +204,14 @@ impl TimerQueue {
 
     /// Takes everything of one key group out, in no particular order. Reads all entries.
     pub fn take_group(&mut self, group: usize) -> Vec<(Timestamp, u64)> {
+        self.take_matching(|hash| key_group(hash) == group)
+    }
+
+    /// Takes everything out whose hash is wanted, in no particular order. Reads all entries.
+    pub fn take_matching(&mut self, is_wanted: impl Fn(u64) -> bool) -> Vec<(Timestamp, u64)> {
         let mut taken = Vec::new();
-        let is_of_group = |entry: Entry| key_group(entry.hash) == group;
-        self.take_out(is_of_group, &mut |entry| taken.push((timestamp(entry.time), entry.hash)));
+        let mut take = |entry: Entry| taken.push((timestamp(entry.time), entry.hash));
+        self.take_out(|entry| is_wanted(entry.hash), &mut take);
         taken
     }
 

@@ -18,6 +18,8 @@ pub struct Inputs {
     active: usize,
     ended: usize,
     merged: Timestamp,
+    /// Inputs from here on are holds: they come and go.
+    fixed: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,25 @@ impl Inputs {
     /// from the start ([`is_idle`](Self::is_idle)), and that must be told too.
     pub fn new(count: usize) -> Self {
         let input = Input { watermark: Timestamp::MIN, stage: Stage::Active };
-        Inputs { inputs: vec![input; count], active: count, ended: 0, merged: Timestamp::MIN }
+        let inputs = vec![input; count];
+        Inputs { inputs, active: count, ended: 0, merged: Timestamp::MIN, fixed: count }
+    }
+
+    /// Holds time back at `watermark`, as one more input would, until that [`end`](Self::end)s;
+    /// returns its index. The merged watermark stands where it is already later.
+    pub fn hold(&mut self, watermark: Timestamp) -> (usize, Option<Progress>) {
+        let held = Input { watermark, stage: Stage::Idle };
+        let spent =
+            (self.fixed..self.inputs.len()).find(|index| self.inputs[*index].stage == Stage::Ended);
+        let index = spent.unwrap_or(self.inputs.len());
+        match spent {
+            Some(_) => {
+                self.inputs[index] = held;
+                self.ended -= 1;
+            }
+            None => self.inputs.push(held),
+        }
+        (index, self.activate(index))
     }
 
     /// The merged watermark.
@@ -227,6 +247,33 @@ mod tests {
         assert_eq!(inputs.end(1), None);
         assert_eq!(inputs.advance(0, 30.into()), watermark(30));
         assert_eq!(inputs.end(0), watermark(i64::MAX));
+    }
+
+    #[test]
+    fn hold_keeps_time_where_it_is_until_it_ends() {
+        let mut inputs = two();
+        let (first, told) = inputs.hold(12.into());
+        assert_eq!(told, None);
+        assert_eq!(inputs.advance(0, 30.into()), watermark(12));
+        let (second, told) = inputs.hold(5.into());
+        assert_eq!(told, None, "time does not go back");
+        assert_eq!(inputs.end(first), None);
+        assert_eq!(inputs.end(second), watermark(20));
+        let (third, _) = inputs.hold(21.into());
+        assert!(third == first || third == second, "places are used again");
+        assert_eq!(inputs.end(third), None);
+        assert_eq!(inputs.end(0), None);
+        assert_eq!(inputs.end(1), watermark(i64::MAX));
+    }
+
+    #[test]
+    fn hold_keeps_idle_inputs_from_being_idle() {
+        let mut inputs = two();
+        inputs.set_idle(0);
+        assert_eq!(inputs.set_idle(1), Some(Progress::Idle));
+        let (hold, told) = inputs.hold(3.into());
+        assert_eq!(told, watermark(20));
+        assert_eq!(inputs.end(hold), Some(Progress::Idle));
     }
 
     #[test]

@@ -5,18 +5,27 @@
 //! [`Partition`]. A partition that finds nothing to do sleeps as it does on a thread, and only its
 //! own wake or its own time makes it run again, so a forgotten wake-up shows as a stuck job.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod moves;
+#[cfg(test)]
+mod moves_test;
+#[cfg(any(test, feature = "cli"))]
+mod moving_job;
+mod parts;
+
+use std::sync::atomic::Ordering;
 
 use crate::config::{BatchSize, Config, PreAggregate};
-use crate::dataflow::{Executor, Pipeline, Step};
-use crate::engine::build::{Built, World, build};
+use crate::dataflow::{Pipeline, Step};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::wake::{Sleeper, Wake, wake_pair};
-use crate::metrics::{Detail, Registry, Report, RunFacts};
+use crate::exchange::STAGED_RECORDS;
+use crate::hand_over::PARCELS;
+use crate::metrics::{Report, RunFacts};
 use crate::runtime::Partition;
 use crate::testing::Random;
-use crate::testing::executor::Futures;
+pub(crate) use crate::testing::simulation::moves::RandomMoves;
+#[cfg(any(test, feature = "cli"))]
+pub(crate) use crate::testing::simulation::moving_job::MovingJob;
+use crate::testing::simulation::parts::{Rest, Simulatable, job_of};
 use crate::time::{Clock, ManualClock, Nanos, Timestamp};
 
 /// Runs `pipeline` to its end on the calling thread, in an order that `seed` picks; partitions
@@ -72,6 +81,9 @@ pub struct Simulation {
     wall_time: Timestamp,
     clock_jumps: bool,
     steps_max: u64,
+    moves: Option<RandomMoves>,
+    parcels: usize,
+    staged: usize,
 }
 
 impl Simulation {
@@ -87,6 +99,9 @@ impl Simulation {
             wall_time: Timestamp::MAX,
             clock_jumps: false,
             steps_max: STEPS_MAX,
+            moves: None,
+            parcels: PARCELS,
+            staged: STAGED_RECORDS,
         }
     }
 
@@ -140,6 +155,27 @@ impl Simulation {
         self
     }
 
+    /// Messages that may wait between two partitions while state moves; otherwise 16.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn parcels(mut self, parcels: usize) -> Simulation {
+        self.parcels = parcels;
+        self
+    }
+
+    /// Records that may wait in front of an outbox; otherwise as the engine has it.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn staged(mut self, records: usize) -> Simulation {
+        self.staged = records;
+        self
+    }
+
+    /// Moves key groups and keys about while the job runs.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn moves(mut self, moves: RandomMoves) -> Simulation {
+        self.moves = Some(moves);
+        self
+    }
+
     /// Runs `pipeline` to its end on the calling thread. Times in the report are those of the
     /// simulated clock.
     ///
@@ -169,7 +205,7 @@ impl Simulation {
         clock.advance(START_NS);
         let job = self
             .config(partitions, batch_size)
-            .and_then(|config| job_of(pipeline, &config, partitions, &clock))
+            .and_then(|config| job_of(pipeline, &config, partitions, &clock, &self))
             .map_err(|error| replayed(&replay, error))?;
         let slow = random.one_in(2).then(|| random.index(partitions));
         // A clock that stands, one that a linger outlasts, one that outruns every linger.
@@ -189,57 +225,6 @@ impl Simulation {
             None => config.build(),
         }
     }
-}
-
-/// What stands between two runs of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
-    /// It may run now.
-    None,
-    /// It sleeps until woken, or until this time.
-    Asleep(Option<Nanos>),
-    /// All its tasks are done.
-    Done,
-}
-
-/// A partition's bed.
-struct Bed {
-    sleeper: Sleeper,
-    rest: Rest,
-}
-
-/// What the engine would run on threads.
-struct Simulatable {
-    partitions: Vec<Partition>,
-    beds: Vec<Bed>,
-    futures: Futures,
-    registry: Registry,
-    dead_letters: Arc<AtomicU64>,
-    task_names: Vec<String>,
-}
-
-fn job_of(
-    pipeline: Pipeline,
-    config: &Config,
-    partitions: usize,
-    clock: &ManualClock,
-) -> Result<Simulatable> {
-    let (sleepers, wakes): (Vec<Sleeper>, Vec<Wake>) = (0..partitions).map(|_| wake_pair()).unzip();
-    let futures = Futures::default();
-    let executor = || Ok(Arc::new(futures.clone()) as Arc<dyn Executor>);
-    let world = World { wakes: &wakes, clock, memory_limit_bytes: u64::MAX, executor: &executor };
-    let Built { partitions, shape, dead_letters, .. } = build(pipeline, config, &world)?;
-    let task_names = shape.tasks.iter().map(|task| task.name.clone()).collect();
-    let registry = Registry::new(shape, partitions.len(), Detail::Full);
-    let partitions = partitions
-        .into_iter()
-        .enumerate()
-        .map(|(index, tasks)| {
-            Partition::new(index, tasks, registry.open(index), Box::new(clock.clone()))
-        })
-        .collect();
-    let beds = sleepers.into_iter().map(|sleeper| Bed { sleeper, rest: Rest::None }).collect();
-    Ok(Simulatable { partitions, beds, futures, registry, dead_letters, task_names })
 }
 
 /// The choices of a run.
@@ -292,9 +277,7 @@ impl Simulated {
     /// # Errors
     /// As [`Simulation::run`].
     pub fn run(mut self) -> Result<Report> {
-        while self.job.beds.iter().any(|bed| bed.rest != Rest::Done) {
-            self.step().map_err(|error| replayed(&self.runs.replay, error))?;
-        }
+        self.run_to_end()?;
         let replay = std::mem::take(&mut self.runs.replay);
         let report = self.finish();
         if report.conservation.imbalances.is_empty() {
@@ -302,6 +285,13 @@ impl Simulated {
         }
         let error = Error::new(ErrorKind::JobFailed, report.conservation.to_string());
         Err(replayed(&replay, error))
+    }
+
+    pub(crate) fn run_to_end(&mut self) -> Result<()> {
+        while self.job.beds.iter().any(|bed| bed.rest != Rest::Done) {
+            self.step().map_err(|error| replayed(&self.runs.replay, error))?;
+        }
+        Ok(())
     }
 
     /// Lets one partition run one turn or one task, or polls a future, or moves the clock on if
@@ -319,11 +309,20 @@ impl Simulated {
         if self.runs.asked.clock_jumps && self.runs.random.one_in(JUMP_ONE_IN) {
             self.clock.advance(1 << self.runs.random.within(20..=JUMP_BITS_MAX));
         }
+        if self.is_movers_turn() {
+            self.runs.idle_rounds = 0;
+            self.run_mover();
+            return Ok(());
+        }
         let picked = self.pick();
         let futures = self.job.futures.ready();
         match picked {
             // Drawn only where there are futures: others see the same run as ever.
             Some(index) if futures == 0 || self.runs.random.one_in(2) => self.run_one(index),
+            None if futures == 0 && self.has_mail() => {
+                self.run_mover();
+                Ok(())
+            }
             None if futures == 0 => self.pass_time(),
             _ => {
                 self.job.futures.poll(self.runs.random.index(futures));
@@ -385,6 +384,9 @@ impl Simulated {
             }
             (turn.progressed, turn.done)
         };
+        if let Some(mover) = &mut self.job.mover {
+            mover.hear(index, partition);
+        }
         if progressed {
             self.runs.idle_rounds = 0;
         }
@@ -415,11 +417,12 @@ impl Simulated {
         let mut text = format!("{how} at step {}:", self.runs.steps);
         for (index, partition) in self.job.partitions.iter_mut().enumerate() {
             for (task, name) in self.job.task_names.iter().enumerate() {
+                let was_done = partition.is_task_done(task);
                 let state = match partition.step(task) {
                     Ok(step) => state_of(step),
                     Err(_) => "fails",
                 };
-                if state != "done" {
+                if !was_done {
                     text.push_str(&format!("\n  partition {index}, task `{name}` {state}"));
                 }
             }
@@ -443,7 +446,7 @@ impl Simulated {
 
 fn state_of(step: Step) -> &'static str {
     match step {
-        Step { done: true, .. } => "done",
+        Step { done: true, .. } => "can end, but nobody woke its partition",
         Step { blocked: true, .. } => "waits for room",
         Step { progressed: true, .. } => "can go on, but nobody woke its partition",
         Step { .. } => "waits for input",

@@ -1,12 +1,16 @@
 //! Keyed operators: what is kept per key is kept here and nowhere else.
 
+mod moving;
+mod part;
+
 use std::vec::Drain;
 
 use crate::dataflow::blame::watched_key;
 use crate::dataflow::chain::{feed, stow};
+use crate::dataflow::keyed::part::{Arriving, Part};
 use crate::dataflow::wakes::{Due, Line, Wakes};
 use crate::dataflow::{
-    Chain, Emit, Flow, KeyContext, KeyedOperator, Meta, NoSource, Passed, Polled, Signal,
+    Chain, Emit, Flow, Handling, KeyContext, KeyedOperator, Meta, NoSource, Passed, Polled, Signal,
     SourceHead, TaskContext, TimeDomain, Untimed,
 };
 use crate::error::Result;
@@ -14,7 +18,7 @@ use crate::exchange::combine::Partial;
 use crate::metrics::Tally;
 use crate::record::{Batch, Key};
 use crate::routing::KeyedPartitioner;
-use crate::state::{Cursor, KeyedStore};
+use crate::state::Cursor;
 use crate::time::{Nanos, Timestamp};
 
 /// Heads the chain of a keyed operator: holds the state of its keys on this partition.
@@ -27,15 +31,13 @@ where
     op: Op,
     key_of: F,
     partitioner: Q,
-    store: KeyedStore<K, Op::State, Q>,
-    /// Keys that have had a record since the last tick; only where there are ticks.
-    changed: Option<KeyedStore<K, (), Q>>,
+    /// What is kept for the keys of this partition.
+    part: Part<K, Op::State, Q>,
+    /// What is kept for units that are on their way here, until they have caught up.
+    arriving: Vec<Arriving<K, Op::State, Q>>,
     /// How far the sweep over all keys has come.
     sweep: Cursor,
     tick_at: Option<Nanos>,
-    wakes: Wakes,
-    /// How many keys of the hash in hand have been woken.
-    woken: usize,
     /// Records that came, where the operator counts what becomes of them.
     taken: u64,
     spare: Vec<D::Row<T>>,
@@ -52,22 +54,19 @@ where
 {
     /// Runs `op` on records whose key is `key_of(record)` and is routed by `partitioner`.
     pub fn new(op: Op, key_of: F, partitioner: Q) -> Self {
-        let store = KeyedStore::with_partitioner(partitioner.clone());
-        let changed = op.tick_interval().map(|_| KeyedStore::with_partitioner(partitioner.clone()));
         let mut wakes = Wakes::new();
         if op.keeps_settled() {
             wakes.tell_once();
         }
+        let part = Part::new(&partitioner, op.tick_interval().is_some(), wakes);
         Keyed {
             op,
             key_of,
             partitioner,
-            store,
-            changed,
+            part,
+            arriving: Vec::new(),
             sweep: Cursor::new(),
             tick_at: None,
-            wakes,
-            woken: 0,
             taken: 0,
             spare: Vec::new(),
             spare_partials: Vec::new(),
@@ -78,7 +77,7 @@ where
     #[cfg(test)]
     pub(crate) fn keys(&mut self) -> usize {
         let (mut cursor, mut count) = (Cursor::new(), 0);
-        while let Some((_, _, state)) = self.store.walk(&mut cursor) {
+        while let Some((_, _, state)) = self.part.store.walk(&mut cursor) {
             count += usize::from(!Op::is_empty(state));
         }
         count
@@ -86,13 +85,15 @@ where
 
     /// Calls `on_tick` for the keys that have changed, as far as there is room.
     fn tick<E: Emit<Op::Out>>(&mut self, out: &mut E) -> Flow {
-        let Some(changed) = &mut self.changed else { return Flow::Done };
+        let Part { store, changed: Some(changed), wakes, .. } = &mut self.part else {
+            return Flow::Done;
+        };
         // What was met is gone, so every call begins anew.
         let mut cursor = Cursor::new();
         while out.is_open() {
             let Some((hash, key, ())) = changed.drain_next(&mut cursor) else { return Flow::Done };
-            let (key, state) = self.store.entry(hash, key);
-            let (op, wakes, time) = (&mut self.op, &mut self.wakes, Timestamp::MIN);
+            let (key, state) = store.entry(hash, key);
+            let (op, time) = (&mut self.op, Timestamp::MIN);
             watched_key(Op::NAME, key, || {
                 op.on_tick(state, &mut KeyContext { key, hash, time, wakes, next: out });
             });
@@ -103,10 +104,10 @@ where
     /// Calls `on_end` for all keys, as far as there is room.
     fn end<E: Emit<Op::Out>>(&mut self, out: &mut E) -> Flow {
         while out.is_open() {
-            let Some((hash, key, state)) = self.store.walk(&mut self.sweep) else {
+            let Some((hash, key, state)) = self.part.store.walk(&mut self.sweep) else {
                 return Flow::Done;
             };
-            let (op, wakes, time) = (&mut self.op, &mut self.wakes, Timestamp::MAX);
+            let (op, wakes, time) = (&mut self.op, &mut self.part.wakes, Timestamp::MAX);
             watched_key(Op::NAME, key, || {
                 op.on_end(state, &mut KeyContext { key, hash, time, wakes, next: out });
             });
@@ -116,11 +117,11 @@ where
 
     /// Tells keys that the time for which they asked has come, as far as there is room.
     fn wake<W: TimeLine, E: Emit<Op::Out>>(&mut self, out: &mut E) -> Flow {
-        let mut near = if self.store.is_far() { 0 } else { usize::MAX };
-        while let Some((due, hash)) = W::line(&mut self.wakes).next() {
+        let mut near = if self.part.store.is_far() { 0 } else { usize::MAX };
+        while let Some((due, hash)) = W::line(&mut self.part.wakes).next() {
             if near == 0 {
-                for hash in W::line(&mut self.wakes).ahead(AHEAD) {
-                    self.store.touch(*hash);
+                for hash in W::line(&mut self.part.wakes).ahead(AHEAD) {
+                    self.part.store.touch(*hash);
                     near += 1;
                 }
             }
@@ -128,7 +129,7 @@ where
             if !out.is_open() || self.wake_keys::<W, E>(due, hash, out) == Flow::More {
                 return Flow::More;
             }
-            W::line(&mut self.wakes).settle();
+            W::line(&mut self.part.wakes).settle();
         }
         Flow::Done
     }
@@ -140,18 +141,18 @@ where
         hash: u64,
         out: &mut E,
     ) -> Flow {
-        while let Some(place) = self.store.find_hash(hash, self.woken) {
-            let (key, state) = self.store.at(place);
-            let (op, wakes, time) = (&mut self.op, &mut self.wakes, due.at);
+        while let Some(place) = self.part.store.find_hash(hash, self.part.woken) {
+            let (key, state) = self.part.store.at(place);
+            let (op, wakes, time) = (&mut self.op, &mut self.part.wakes, due.at);
             let flow = watched_key(Op::NAME, key, || {
                 W::tell(op, due, state, &mut KeyContext { key, hash, time, wakes, next: out })
             });
             if flow == Flow::More {
                 return Flow::More;
             }
-            self.woken += 1;
+            self.part.woken += 1;
         }
-        self.woken = 0;
+        self.part.woken = 0;
         Flow::Done
     }
 
@@ -159,11 +160,11 @@ where
     fn tell<E: Emit<Op::Out>>(&mut self, signal: Signal, out: &mut E) -> Flow {
         match signal {
             Signal::Watermark(watermark) => {
-                self.wakes.event.advance(watermark);
+                self.part.wakes.event.advance(watermark);
                 self.wake::<EventTime, E>(out)
             }
             Signal::Clock(now) => {
-                self.wakes.read_clock(now);
+                self.part.wakes.read_clock(now);
                 if self.wake::<ProcessingTime, E>(out) == Flow::More {
                     return Flow::More;
                 }
@@ -268,7 +269,7 @@ where
 
     fn open(&mut self, context: &TaskContext) {
         self.tick_at = self.op.tick_interval().map(|interval| context.now.saturating_add(interval));
-        self.wakes.open(context);
+        self.part.wakes.open(context);
     }
 
     #[inline]
@@ -277,7 +278,7 @@ where
         batch: &mut Batch<D::Row<T>, Self::Partial>,
         out: &mut E,
     ) {
-        self.wakes.read_clock(batch.taken);
+        self.part.wakes.read_clock(batch.taken);
         if !batch.records.is_empty() {
             let before = batch.records.len();
             self.push_records(batch, out);
@@ -310,7 +311,7 @@ where
     }
 
     fn wake_at(&self) -> Option<Nanos> {
-        [self.tick_at, self.wakes.wake_at()].into_iter().flatten().min()
+        [self.tick_at, self.part.wakes.wake_at()].into_iter().flatten().min()
     }
 
     fn count(&self, tally: &mut Tally) {
@@ -320,6 +321,14 @@ where
 
     fn describe(&self, names: &mut Vec<&'static str>) {
         names.push(Op::NAME);
+    }
+
+    fn handle<E: Emit<Op::Out>>(
+        &mut self,
+        handling: Handling<'_, D::Row<T>, Self::Partial>,
+        out: &mut E,
+    ) -> Flow {
+        self.handle_units(handling, out)
     }
 }
 
@@ -337,25 +346,25 @@ where
         batch: &mut Batch<D::Row<T>, Partial<K, Op::Partial>>,
         out: &mut E,
     ) {
-        let is_quiet = self.changed.is_none() && !self.op.emits_on_record();
+        let is_quiet = self.part.changed.is_none() && !self.op.emits_on_record();
         let capacity = batch.records.capacity();
         let mut drain = batch.records.drain(..);
-        while let Some((hash, key, row)) = match (is_quiet, self.store.is_single()) {
+        while let Some((hash, key, row)) = match (is_quiet, self.part.store.is_single()) {
             (true, true) => self.update_run::<true, true, E>(&mut drain, out),
             (true, false) => self.update_run::<true, false, E>(&mut drain, out),
             (false, true) => self.update_run::<false, true, E>(&mut drain, out),
             (false, false) => self.update_run::<false, false, E>(&mut drain, out),
         } {
             if Op::FORGETS {
-                self.store.make_way(hash, Op::is_empty);
+                self.part.store.make_way(hash, Op::is_empty);
             }
-            let (key, state) = self.store.insert_new(hash, key);
-            let (op, wakes) = (&mut self.op, &mut self.wakes);
+            let (key, state) = self.part.store.insert_new(hash, key);
+            let (op, wakes) = (&mut self.op, &mut self.part.wakes);
             let (Meta { time }, record) = (D::meta(&row), D::into_record(row));
             watched_key(Op::NAME, key, || {
                 op.on_record(record, state, &mut KeyContext { key, hash, time, wakes, next: out });
             });
-            if let Some(changed) = &mut self.changed {
+            if let Some(changed) = &mut self.part.changed {
                 changed.entry(hash, key.clone());
             }
             if !out.is_open() {
@@ -378,7 +387,8 @@ where
         drain: &mut Drain<'_, D::Row<T>>,
         out: &mut E,
     ) -> Option<(u64, K, D::Row<T>)> {
-        let (mut store, op, wakes) = (self.store.view(), &mut self.op, &mut self.wakes);
+        let Part { store, changed, wakes, .. } = &mut self.part;
+        let (mut store, op) = (store.view(), &mut self.op);
         let (key_of, partitioner) = (&mut self.key_of, &self.partitioner);
         for row in drain.by_ref() {
             let key = key_of(D::record(&row));
@@ -394,7 +404,7 @@ where
             if QUIET {
                 continue;
             }
-            if let Some(changed) = &mut self.changed {
+            if let Some(changed) = changed {
                 changed.entry(hash, key.clone());
             }
             if !out.is_open() {
@@ -416,15 +426,15 @@ where
                 self.taken += Op::record_count(&partial);
             }
             if Op::FORGETS {
-                self.store.make_way(hash, Op::is_empty);
+                self.part.store.make_way(hash, Op::is_empty);
             }
-            let (key, state) = self.store.entry(hash, key);
-            let (op, wakes, time) = (&mut self.op, &mut self.wakes, Timestamp::MIN);
+            let (key, state) = self.part.store.entry(hash, key);
+            let (op, wakes, time) = (&mut self.op, &mut self.part.wakes, Timestamp::MIN);
             watched_key(Op::NAME, key, || {
                 let mut context = KeyContext { key, hash, time, wakes, next: out };
                 op.on_partial(partial, state, &mut context);
             });
-            if let Some(changed) = &mut self.changed {
+            if let Some(changed) = &mut self.part.changed {
                 changed.entry(hash, key.clone());
             }
             out.is_open()

@@ -1,10 +1,17 @@
 //! Tasks: a chain of operators with its input and its end, as the partition's loop sees it.
 
+mod moving;
+
+use std::sync::Arc;
+
 use crate::dataflow::input::{Input, Intake};
 use crate::dataflow::{Chain, End, Flow, Passed, Polled, Signal};
 use crate::error::Result;
+use crate::exchange::Mark;
+use crate::hand_over::MoveReport;
 use crate::metrics::{Tally, TaskMetrics};
 use crate::record::Batch;
+use crate::routing::{Move, MoveId};
 use crate::time::watermark::Progress;
 use crate::time::{Clock, Nanos, Timestamp};
 
@@ -18,6 +25,32 @@ pub struct StepContext<'a> {
     pub metrics: &'a mut TaskMetrics,
     /// Batches that the step may take in.
     pub batches_max: usize,
+    /// What it has to say to whoever controls the job.
+    pub replies: &'a mut Vec<Reply>,
+}
+
+/// What a task is told by whoever controls the job.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Take on units, if it keeps the state of this domain.
+    Offer(Arc<Move>),
+    /// Forget a move that it has accepted: it will not be.
+    Cancel(MoveId),
+    /// Let this barrier in, if it has a source: what that has given so far is before it.
+    Barrier(u64),
+}
+
+/// What a task says to whoever controls the job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It takes the units on, and waits for them.
+    Accepted(MoveId),
+    /// It does not: its input is over.
+    Refused(MoveId),
+    /// The units are here, and nothing of the move is left anywhere.
+    Moved(MoveReport),
+    /// The barrier has come through this task.
+    Passed(u64),
 }
 
 /// How a step left its task.
@@ -45,6 +78,9 @@ pub trait Task: Send {
 
     /// Asks its source, if it has one, to end.
     fn drain(&mut self);
+
+    /// Follows an order, if it is for this task, and says whether it does where that is asked.
+    fn tell(&mut self, order: &Order) -> Option<Reply>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +95,15 @@ enum Phase {
     Done,
 }
 
+/// How far a barrier has come through a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Barrier {
+    /// What is under way in the chain comes first.
+    Arrived(u64),
+    /// It is on its way onto the lanes.
+    Leaving(u64),
+}
+
 /// The task of a chain `C` that ends in `E`.
 pub struct ChainTask<C: Chain, E> {
     input: Input<C::In, C::Partial, C::Source>,
@@ -69,6 +114,8 @@ pub struct ChainTask<C: Chain, E> {
     phase: Phase,
     /// The signal that has not come through the chain yet. Until it has, nothing else enters.
     passing: Option<Signal>,
+    /// The barrier that has come in and not gone out yet. Until it has, nothing else enters.
+    barrier: Option<Barrier>,
     /// A stage has event time to tell, and there was no room for what that may make.
     owes_time: bool,
     /// When the source wants to be asked again.
@@ -85,6 +132,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             batch: Batch::new(),
             phase: Phase::Running,
             passing: None,
+            barrier: None,
             owes_time: false,
             input_wake_at: None,
         }
@@ -99,11 +147,12 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
                 break;
             }
             let records = match self.input {
-                Input::Lanes(_) => self.work_off(step)?,
+                Input::Lanes { .. } => self.work_off(step)?,
                 Input::Source(_) => self.poll(step)?,
             };
             taken += records.unwrap_or(0);
-            let is_over = records.is_none() || self.phase != Phase::Running;
+            let is_over =
+                records.is_none() || self.phase != Phase::Running || self.barrier.is_some();
             if is_over || (!self.end.is_open() && !self.end.retry(step)?) {
                 break;
             }
@@ -145,9 +194,21 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// through the chain.
     fn fetch(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
         let edge = loop {
-            let Input::Lanes(lanes) = &mut self.input else { return Ok(false) };
+            let Input::Lanes { lanes, moves } = &mut self.input else { return Ok(false) };
             match lanes.next(&mut self.batch) {
-                Intake::Batch => break lanes.edge_in_hand(),
+                Intake::Batch => {
+                    let edge = lanes.edge_in_hand();
+                    if moves.as_ref().is_none_or(|moves| !moves.is_taking()) {
+                        break edge;
+                    }
+                    if self.lets_in() {
+                        break edge;
+                    }
+                }
+                Intake::Barrier(barrier) => {
+                    self.barrier = Some(Barrier::Arrived(barrier));
+                    return Ok(false);
+                }
                 Intake::Progress(progress) => {
                     let signal = match progress {
                         Progress::Watermark(time) => Signal::Watermark(time),
@@ -175,7 +236,11 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             Polled::Ready => self.input_wake_at = Some(now),
             Polled::Until(time) => self.input_wake_at = Some(time),
             Polled::Pending => {}
-            Polled::Done => self.phase = Phase::LastTime,
+            Polled::Done => {
+                if self.may_end() {
+                    self.phase = Phase::LastTime;
+                }
+            }
         }
     }
 
@@ -198,6 +263,28 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             Some(Signal::Clock(_) | Signal::End) | None => {}
         }
         Ok(Flow::Done)
+    }
+
+    /// Brings a barrier that has come in to the lanes behind it, once everything before it is
+    /// there; `true` if something moved.
+    fn bring_barrier(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        match self.barrier {
+            Some(Barrier::Arrived(barrier)) => {
+                if self.passing.is_some() || !self.chain.is_quiet() {
+                    return Ok(false);
+                }
+                self.end.mark(Mark::Barrier(barrier));
+                self.barrier = Some(Barrier::Leaving(barrier));
+                self.end.retry(step)?;
+                Ok(true)
+            }
+            Some(Barrier::Leaving(barrier)) if !self.end.is_marking() => {
+                self.barrier = None;
+                step.replies.push(Reply::Passed(barrier));
+                Ok(true)
+            }
+            Some(Barrier::Leaving(_)) | None => Ok(false),
+        }
     }
 
     /// Brings the end of the input to the end of the task; `true` if something moved.
@@ -246,21 +333,49 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// What a step does while its input is not over; returns how many records it took in, and
     /// whether anything else moved.
     fn advance(&mut self, step: &mut StepContext<'_>) -> Result<(u64, bool)> {
-        let waits = self.passing.take();
-        if let Some(signal) = waits
-            && self.pass(signal, step)? == Flow::More
-        {
-            return Ok((0, true));
+        // What is under way comes before everything that waits for it.
+        let waits = self.passing.take_if(|_| self.end.is_open());
+        if let Some(signal) = waits {
+            self.pass(signal, step)?;
         }
+        let (mut taken, mut moved) = (0, waits.is_some());
+        let mut may_enter = true;
+        if self.has_moves() {
+            (taken, moved) = self.hand_over(step)?;
+            moved |= waits.is_some();
+            may_enter = !self.is_pausing();
+        }
+        moved |= self.bring_barrier(step)?;
+        if may_enter && self.barrier.is_none() && self.is_free_of_signals() {
+            taken += self.take_in(step)?;
+            moved |= self.bring_barrier(step)?;
+        }
+        if !self.is_giving() {
+            // Also while nothing enters: a stage that has closed opens when it is told the time.
+            moved |= self.tell_time(step)?;
+        }
+        Ok((taken, moved || self.passing.is_some_and(|_| self.end.is_open())))
+    }
+
+    /// Whether nothing is under way, and there is room for what more makes.
+    fn is_free_of_signals(&self) -> bool {
+        self.passing.is_none() && self.end.is_open()
+    }
+
+    /// Lets records in; returns how many.
+    fn take_in(&mut self, step: &mut StepContext<'_>) -> Result<u64> {
         if self.owes_time {
             self.tell_time(step)?;
         }
         let mut taken = 0;
-        if self.passing.is_none() && self.end.is_open() {
+        if self.is_free_of_signals() {
             taken = self.run(step)?;
         }
-        let moved = self.tell_time(step)? || waits.is_some() || self.passing.is_some();
-        Ok((taken, moved))
+        if self.has_moves() {
+            // What came for units that have not settled.
+            taken += self.work_off_moved(step)?;
+        }
+        Ok(taken)
     }
 
     /// When the next step has something to do at the latest. With a full end nothing enters, so
@@ -287,7 +402,7 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
         let mut taken = 0;
         let mut progressed = false;
         let mut is_open = self.end.retry(step)?;
-        if is_open && self.phase == Phase::Running {
+        if self.phase == Phase::Running {
             (taken, progressed) = self.advance(step)?;
             is_open = self.end.is_open();
         }
@@ -324,5 +439,23 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
 
     fn drain(&mut self) {
         self.input.drain();
+    }
+
+    fn tell(&mut self, order: &Order) -> Option<Reply> {
+        match order {
+            Order::Offer(moved) => self.offer(moved),
+            Order::Cancel(id) => {
+                self.cancel(*id);
+                None
+            }
+            Order::Barrier(barrier) => {
+                if let Input::Source(_) = self.input
+                    && self.phase == Phase::Running
+                {
+                    self.barrier = Some(Barrier::Arrived(*barrier));
+                }
+                None
+            }
+        }
     }
 }

@@ -1,0 +1,43 @@
+//! Marks: what has to keep its place among the records of a lane, but is none.
+
+use std::sync::Arc;
+
+use crate::routing::{Move, MoveId};
+use crate::time::Timestamp;
+
+/// A mark on a lane. `hand_over` says what those of a move are for.
+#[derive(Clone, Debug)]
+pub enum Mark {
+    /// What lies before it belongs to the checkpoint of this number, what lies behind it does not.
+    Barrier(u64),
+    /// From its feeder, to the donor: records of the move's units go to the taker from here on.
+    Reroute(Arc<Move>),
+    /// From the donor: nothing of the moved units follows. Until they are released time must not
+    /// pass `watermark`, since the taker may emit what is later than that only.
+    Hold {
+        /// The move.
+        id: MoveId,
+        /// How far the donor has told time.
+        watermark: Timestamp,
+    },
+    /// From the taker: what follows may be of the moved units. It has to wait for what the donor
+    /// has sent.
+    Resume {
+        /// The move.
+        id: MoveId,
+        /// The partition over whose lane the hold comes.
+        donor: usize,
+    },
+    /// From the taker: the moved units have come as far as its watermark.
+    Release {
+        /// The move.
+        id: MoveId,
+    },
+}
+
+impl Mark {
+    /// The hold of a move, of which the outbox knows how far time has come.
+    pub fn hold(id: MoveId) -> Mark {
+        Mark::Hold { id, watermark: Timestamp::MIN }
+    }
+}

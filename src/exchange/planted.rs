@@ -1,0 +1,91 @@
+//! Planted faults: what the protocol of moves would do without one of its rules.
+//!
+//! A test plants one on its own thread and expects the simulation to find it. Outside the crate's
+//! own tests there are none, and asking costs nothing.
+
+/// A rule that is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A feeder's reroute overtakes the batch that it has open for the donor.
+    MarkerBeforeOpenBatch,
+    /// A feeder that skips an epoch tells only the donor of the last move.
+    SkippedDelta,
+    /// The taker applies what comes by the new route before it knows that nothing comes by the old.
+    HeldBeforeSeen,
+    /// The taker heeds that only from the arrival of the state on.
+    TakerLearnsLate,
+    /// The sweep says nothing of lanes that have ended.
+    EndedFeederNotSeen,
+    /// The moved units see the time of the taker's partition.
+    WatermarkNotFrozen,
+    /// The donor sends no hold.
+    NoHold,
+    /// The taker releases before the units have caught up.
+    ReleaseBeforeOutputs,
+    /// What the taker sends does not wait for what the donor has sent.
+    NoResumeWait,
+    /// A sweep does not wait for that either.
+    SweepPastResume,
+    /// A sweep does not look at the batch in hand.
+    BatchInHandNotSwept,
+    /// A sweep takes in all that comes.
+    SweepUnbounded,
+    /// A sweep takes keys that have owners of their own with their groups.
+    SweepIgnoresOverrides,
+    /// So does the giving of state.
+    OverrideTakenWithGroup,
+    /// The donor gives although a signal is on its way through the chain.
+    GiveBeforeQuiet,
+    /// The donor gives before its hold is on every lane.
+    GiveBeforeHold,
+    /// The donor takes records in between its hold and the giving.
+    TaskRunsBeforeGiving,
+    /// The donor waits for room at the taker before it goes on.
+    GiveWaitsForRoom,
+    /// The donor takes what lies behind a reroute before it has given.
+    LanePoppedPastMarker,
+    /// Timers stay with the donor.
+    TimersLeftBehind,
+    /// The taker has the units among its own at once.
+    MergedAtOnce,
+    /// The taker is done before the last lane is seen.
+    DoneBeforeLastSeen,
+    /// A task ends although units are to be taken from it.
+    EndsUnderMove,
+    /// Sinks have not written before units leave.
+    SinkNotFlushed,
+    /// Nobody is woken by a new table.
+    PublishWithoutWake,
+    /// A move that its taker has accepted is dropped without a word.
+    RefusalAfterConsent,
+    /// Two tasks of one path have moves at once.
+    TwoDomainsAtOnce,
+    /// A key gets an owner of its own while its group moves.
+    OverrideWhileGroupMoves,
+    /// A barrier starts while a move is open.
+    BarrierDuringMove,
+}
+
+#[cfg(test)]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether this fault is planted on this thread.
+#[cfg(test)]
+pub(crate) fn is_planted(fault: Fault) -> bool {
+    PLANTED.get() == Some(fault)
+}
+
+/// Never: faults are for the crate's own tests.
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) const fn is_planted(_: Fault) -> bool {
+    false
+}
+
+/// Plants `fault` on this thread, in place of the one that was planted.
+#[cfg(test)]
+pub(crate) fn plant(fault: Option<Fault>) {
+    PLANTED.set(fault);
+}

@@ -1,0 +1,266 @@
+//! Which moves may be open at once: what the protocol needs of whoever starts moves.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::dataflow::Reply;
+use crate::exchange::planted::{Fault, is_planted};
+use crate::hand_over::MoveReport;
+use crate::routing::{
+    Domain, KEY_GROUPS, Move, MoveId, OVERRIDES_MAX, UNITS_MAX, Units, key_group,
+};
+
+/// One task that keeps state by key, as moves see it.
+pub struct Movable {
+    /// Who owns which of its keys.
+    pub domain: Arc<Domain>,
+    /// Why its state stays where it is, if it does.
+    pub unmovable: Option<&'static str>,
+    /// The domains before and behind it in the graph.
+    pub related: Vec<usize>,
+}
+
+/// What is to move.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proposal {
+    /// Index of the domain.
+    pub domain: usize,
+    /// Key groups, each with all its keys that have no owner of their own.
+    pub groups: Vec<u16>,
+    /// Keys, by hash, that get an owner of their own, or lose it by going home.
+    pub keys: Vec<u64>,
+    /// The partition that owns all of them.
+    pub donor: usize,
+    /// The partition that gets them.
+    pub taker: usize,
+}
+
+/// Why a move is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// There is no such domain, partition or key group.
+    Unknown,
+    /// Donor and taker are one.
+    SamePartition,
+    /// Nothing is to move, or too much.
+    UnitCount(usize),
+    /// One of the units belongs to another partition.
+    NotOwned,
+    /// More keys would have owners of their own than a table has room for.
+    TooManyOverrides,
+    /// The state cannot be moved.
+    Unmovable(&'static str),
+    /// A unit is in another move, or its group is, or its key.
+    UnderWay,
+    /// As many moves as may be are open.
+    TooManyMoves,
+    /// A move is open in a domain before or behind this one, and results would overtake each other.
+    PathBusy,
+    /// A barrier is on its way.
+    Barrier,
+    /// The job is about to end.
+    Draining,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denied::Unknown => f.write_str("there is no such domain, partition or key group"),
+            Denied::SamePartition => f.write_str("donor and taker are the same partition"),
+            Denied::UnitCount(0) => f.write_str("nothing is to move"),
+            Denied::UnitCount(count) => {
+                write!(f, "{count} units are to move; {UNITS_MAX} may at once")
+            }
+            Denied::NotOwned => f.write_str("the donor does not own all units"),
+            Denied::TooManyOverrides => {
+                write!(f, "{OVERRIDES_MAX} keys have owners of their own already")
+            }
+            Denied::Unmovable(why) => write!(f, "the state stays where it is: {why}"),
+            Denied::UnderWay => f.write_str("a unit is in another move"),
+            Denied::TooManyMoves => f.write_str("other moves are open"),
+            Denied::PathBusy => f.write_str("a move is open before or behind this task"),
+            Denied::Barrier => f.write_str("a checkpoint is under way"),
+            Denied::Draining => f.write_str("the job is about to end"),
+        }
+    }
+}
+
+/// What follows from a partition's reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The new table holds: wake all partitions, so that all feeders follow it.
+    Wake,
+    /// Tell the taker that the move will not be: its donor has ended.
+    Cancel(Arc<Move>),
+    /// The taker has ended; the move is off.
+    Refused(Arc<Move>),
+    /// The move is done.
+    Done(Arc<Move>, MoveReport),
+    /// Nothing.
+    Nothing,
+}
+
+/// Grants moves, so that those which are open at once do not get into each other's way.
+pub struct Grants {
+    domains: Vec<Movable>,
+    partitions: usize,
+    /// How many may be open.
+    open_max: usize,
+    open: Vec<Arc<Move>>,
+    last_id: MoveId,
+    has_barrier: bool,
+    is_draining: bool,
+}
+
+impl Grants {
+    /// No move is open; at most `open_max` may be.
+    pub fn new(domains: Vec<Movable>, partitions: usize, open_max: usize) -> Grants {
+        Grants {
+            domains,
+            partitions,
+            open_max,
+            open: Vec::new(),
+            last_id: 0,
+            has_barrier: false,
+            is_draining: false,
+        }
+    }
+
+    /// Opens a move, which is to be offered to its taker.
+    ///
+    /// # Errors
+    /// Why it may not be, now or ever.
+    pub fn propose(&mut self, proposal: &Proposal) -> Result<Arc<Move>, Denied> {
+        let units = self.check(proposal)?;
+        self.last_id += 1;
+        let Proposal { domain, donor, taker, .. } = *proposal;
+        let moved = Arc::new(Move { id: self.last_id, domain, units, donor, taker });
+        self.open.push(Arc::clone(&moved));
+        Ok(moved)
+    }
+
+    fn check(&self, proposal: &Proposal) -> Result<Units, Denied> {
+        let Proposal { domain, groups, keys, donor, taker } = proposal;
+        let movable = self.domains.get(*domain).ok_or(Denied::Unknown)?;
+        let is_known = |partition: &usize| *partition < self.partitions;
+        if !is_known(donor) || !is_known(taker) {
+            return Err(Denied::Unknown);
+        }
+        if groups.iter().any(|group| usize::from(*group) >= KEY_GROUPS) {
+            return Err(Denied::Unknown);
+        }
+        if donor == taker {
+            return Err(Denied::SamePartition);
+        }
+        if let Some(why) = movable.unmovable {
+            return Err(Denied::Unmovable(why));
+        }
+        let table = movable.domain.table();
+        let units = Units::of(&table, groups, keys);
+        if !(1..=UNITS_MAX).contains(&units.len()) {
+            return Err(Denied::UnitCount(units.len()));
+        }
+        self.check_open(*domain, &units)?;
+        let owns_groups = units.groups().all(|group| table.owner_of_group(group) == *donor);
+        if !owns_groups || keys.iter().any(|key| table.owner(*key) != *donor) {
+            return Err(Denied::NotOwned);
+        }
+        if keys.iter().any(|key| units.has_group(key_group(*key))) {
+            return Err(Denied::UnderWay);
+        }
+        if table.overrides().len() + keys.len() > OVERRIDES_MAX {
+            return Err(Denied::TooManyOverrides);
+        }
+        Ok(units)
+    }
+
+    /// What moves that are open, or a barrier, say against one more.
+    fn check_open(&self, domain: usize, units: &Units) -> Result<(), Denied> {
+        if self.is_draining {
+            return Err(Denied::Draining);
+        }
+        if self.has_barrier && !is_planted(Fault::BarrierDuringMove) {
+            return Err(Denied::Barrier);
+        }
+        let conflicts = |open: &Arc<Move>| {
+            open.domain == domain
+                && open.units.conflicts_with(units)
+                && !is_planted(Fault::OverrideWhileGroupMoves)
+        };
+        if self.open.iter().any(conflicts) {
+            return Err(Denied::UnderWay);
+        }
+        let related = &self.domains[domain].related;
+        if self.open.iter().any(|open| related.contains(&open.domain))
+            && !is_planted(Fault::TwoDomainsAtOnce)
+        {
+            return Err(Denied::PathBusy);
+        }
+        if self.open.len() >= self.open_max { Err(Denied::TooManyMoves) } else { Ok(()) }
+    }
+
+    /// What follows from what a partition says.
+    pub fn on_reply(&mut self, reply: &Reply) -> Next {
+        match reply {
+            Reply::Accepted(id) => {
+                let Some(moved) = self.find(*id) else { return Next::Nothing };
+                if is_planted(Fault::RefusalAfterConsent) && moved.id % 4 == 0 {
+                    self.close(*id);
+                    return Next::Nothing;
+                }
+                if self.domains[moved.domain].domain.publish(Arc::clone(&moved)) {
+                    return Next::Wake;
+                }
+                self.close(*id);
+                Next::Cancel(moved)
+            }
+            Reply::Refused(id) => self.close(*id).map_or(Next::Nothing, Next::Refused),
+            Reply::Moved(report) => match self.close(report.id) {
+                Some(moved) => {
+                    self.domains[moved.domain].domain.close(report.id);
+                    Next::Done(moved, *report)
+                }
+                None => Next::Nothing,
+            },
+            Reply::Passed(_) => Next::Nothing,
+        }
+    }
+
+    fn find(&self, id: MoveId) -> Option<Arc<Move>> {
+        self.open.iter().find(|open| open.id == id).map(Arc::clone)
+    }
+
+    fn close(&mut self, id: MoveId) -> Option<Arc<Move>> {
+        let at = self.open.iter().position(|open| open.id == id)?;
+        Some(self.open.swap_remove(at))
+    }
+
+    /// Begins a barrier, if no move is open: then none is granted until it is
+    /// [over](Self::end_barrier).
+    pub fn begin_barrier(&mut self) -> bool {
+        let may_begin =
+            !self.has_barrier && (self.open.is_empty() || is_planted(Fault::BarrierDuringMove));
+        self.has_barrier |= may_begin;
+        may_begin
+    }
+
+    /// The barrier has come through all tasks.
+    pub fn end_barrier(&mut self) {
+        self.has_barrier = false;
+    }
+
+    /// Grants nothing any more; moves that are open come to their end.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Moves that are open.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The domains, by index.
+    pub fn domains(&self) -> &[Movable] {
+        &self.domains
+    }
+}

@@ -1,0 +1,95 @@
+//! Simulated jobs whose keys move all the time; and the faults that such runs have to find.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::exchange::planted::{Fault, plant};
+use crate::testing::simulation::MovingJob;
+
+/// Runs seeds until one goes wrong; which, and how.
+fn first_wrong(seeds: Range<u64>) -> Option<(u64, String)> {
+    seeds.into_iter().find_map(|seed| {
+        let run = MovingJob::seeded(seed);
+        let checked = catch_unwind(AssertUnwindSafe(|| run.check()));
+        let wrong = match checked {
+            Ok(Ok(_)) => return None,
+            Ok(Err(wrong)) => wrong,
+            Err(_) => "panicked".to_owned(),
+        };
+        Some((seed, wrong))
+    })
+}
+
+/// More of them: `millstream simulate --seeds A..B`.
+#[test]
+fn moved_keys_lose_nothing_and_keep_their_order_and_their_time() {
+    let mut moves = 0;
+    for seed in 0..1_000 {
+        match MovingJob::seeded(seed).check() {
+            Ok(moved) => moves += moved,
+            Err(wrong) => panic!("seed {seed}: {wrong}"),
+        }
+    }
+    assert!(moves > 5_000, "{moves} moves");
+}
+
+/// Runs seeds with `fault` planted until one goes wrong.
+fn caught(fault: Fault) -> Option<(u64, String)> {
+    plant(Some(fault));
+    std::panic::set_hook(Box::new(|_| {}));
+    let found = first_wrong(0..100_000);
+    drop(std::panic::take_hook());
+    plant(None);
+    found
+}
+
+const FAULTS: [Fault; 29] = [
+    Fault::MarkerBeforeOpenBatch,
+    Fault::SkippedDelta,
+    Fault::HeldBeforeSeen,
+    Fault::TakerLearnsLate,
+    Fault::EndedFeederNotSeen,
+    Fault::WatermarkNotFrozen,
+    Fault::NoHold,
+    Fault::ReleaseBeforeOutputs,
+    Fault::NoResumeWait,
+    Fault::SweepPastResume,
+    Fault::BatchInHandNotSwept,
+    Fault::SweepUnbounded,
+    Fault::SweepIgnoresOverrides,
+    Fault::OverrideTakenWithGroup,
+    Fault::GiveBeforeQuiet,
+    Fault::GiveBeforeHold,
+    Fault::TaskRunsBeforeGiving,
+    Fault::GiveWaitsForRoom,
+    Fault::LanePoppedPastMarker,
+    Fault::TimersLeftBehind,
+    Fault::MergedAtOnce,
+    Fault::DoneBeforeLastSeen,
+    Fault::EndsUnderMove,
+    Fault::SinkNotFlushed,
+    Fault::PublishWithoutWake,
+    Fault::RefusalAfterConsent,
+    Fault::TwoDomainsAtOnce,
+    Fault::OverrideWhileGroupMoves,
+    Fault::BarrierDuringMove,
+];
+
+#[test]
+#[ignore = "looks for each of the faults for up to a minute"]
+fn every_planted_fault_is_caught() {
+    let only = std::env::var("FAULT").ok();
+    for fault in FAULTS {
+        if only.as_ref().is_some_and(|only| *only != format!("{fault:?}")) {
+            continue;
+        }
+        match caught(fault) {
+            Some((seed, how)) => {
+                let how: String = how.split_whitespace().collect::<Vec<_>>().join(" ");
+                let how: String = how.chars().take(150).collect();
+                println!("{fault:?}: seed {seed}: {how}");
+            }
+            None => println!("{fault:?}: NOT CAUGHT"),
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! Jobs whose keys move all the time, and what each of their results has to be.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+
+use crate::connector::Collected;
+use crate::dataflow::{
+    Collector, DataStream, Due, Emit, Flow, KeyContext, KeyedOperator, Pipeline, Polled, Sink,
+    SinkConnector, Source, SourceConnector, TaskContext, Timed,
+};
+use crate::error::Result;
+use crate::exchange::wake::Wake;
+use crate::operator::window::tumbling;
+use crate::record::{Batch, Either, Never, hash_key};
+use crate::routing::{KeyedPartitioner, with_group};
+use crate::testing::Random;
+use crate::testing::simulation::{RandomMoves, Simulation};
+use crate::time::Nanos;
+use crate::time::watermark::Monotone;
+
+const KEYS: u8 = 6;
+/// Events of one source, at most.
+const COUNT: u32 = 120;
+/// Event time between a record and what its timer makes.
+const TIMER_MS: i64 = 3;
+const WINDOW_MS: u64 = 10;
+
+/// Two keys in each of three groups, so that keys can leave their group.
+#[derive(Clone)]
+struct TwoInEach;
+
+impl KeyedPartitioner<u8> for TwoInEach {
+    fn name(&self) -> String {
+        "two in each".to_owned()
+    }
+
+    fn hash(&self, key: &u8) -> u64 {
+        with_group(hash_key(key), usize::from(key % 3) * 1_500)
+    }
+}
+
+/// What a source sends, and what the stages make of it.
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    key: u8,
+    /// Who made it: a source, or a key of the stage before.
+    maker: u16,
+    /// The how-manieth of its maker for its key.
+    number: u32,
+    time: i64,
+}
+
+/// What went wrong, as the operators see it.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn note(&self, text: String) {
+        self.0.lock().expect("nobody panics").push(text);
+    }
+}
+
+/// Every partition sends events of its own.
+struct Feeds {
+    seed: u64,
+    edge: u16,
+    count: u32,
+}
+
+struct Feed {
+    random: Random,
+    maker: u16,
+    left: u32,
+    numbers: [u32; KEYS as usize],
+    time: i64,
+}
+
+/// What partition `partition` of an edge sends, one at a time.
+impl Feed {
+    fn new(seed: u64, edge: u16, partition: usize, count: u32) -> Feed {
+        let maker = edge * 100 + partition as u16;
+        let mut random = Random::seeded(seed ^ u64::from(maker) << 32);
+        let left = random.below(u64::from(count) + 1) as u32;
+        Feed { random, maker, left, numbers: [0; KEYS as usize], time: 0 }
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        self.left = self.left.checked_sub(1)?;
+        // Half of them of one key.
+        let key = if self.random.one_in(2) { 0 } else { self.random.below(u64::from(KEYS)) as u8 };
+        self.numbers[usize::from(key)] += 1;
+        self.time += self.random.below(3) as i64;
+        let number = self.numbers[usize::from(key)];
+        Some(Event { key, maker: self.maker, number, time: self.time })
+    }
+}
+
+impl SourceConnector for Feeds {
+    type Item = Event;
+    type Source = Feed;
+
+    fn name(&self) -> String {
+        "feeds".to_owned()
+    }
+
+    fn open(&mut self, context: &TaskContext) -> Result<Feed> {
+        Ok(Feed::new(self.seed, self.edge, context.partition, self.count))
+    }
+}
+
+impl Source for Feed {
+    type Item = Event;
+
+    fn poll<E: Emit<Event>>(
+        &mut self,
+        max: usize,
+        _: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
+        for _ in 0..max {
+            if !out.is_open() {
+                break;
+            }
+            let Some(event) = self.next() else { return Ok(Polled::Done) };
+            out.emit(event);
+        }
+        Ok(Polled::Ready)
+    }
+}
+
+/// Numbers what it sends on for each key, checks that what comes is numbered without a gap, and
+/// sends each event once more when its timer fires.
+#[derive(Clone)]
+struct Numbering {
+    name: &'static str,
+    log: Log,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Numbers {
+    came: BTreeMap<u16, u32>,
+    made: u32,
+    timers: Vec<(i64, u8)>,
+}
+
+impl Numbering {
+    fn take<E: Emit<Event>>(
+        &mut self,
+        event: Event,
+        state: &mut Numbers,
+        context: &mut KeyContext<'_, u8, E>,
+    ) {
+        let last = state.came.entry(event.maker).or_default();
+        if event.number != *last + 1 {
+            self.log.note(format!("{}: {event:?} after number {last}", self.name));
+        }
+        *last = event.number;
+        if context.watermark().as_millis() >= event.time {
+            self.log.note(format!("{}: {event:?} is late at {}", self.name, context.watermark()));
+        }
+        state.made += 1;
+        let key = *context.key();
+        let maker = 1_000 + u16::from(key);
+        context.emit(Event { maker, number: state.made, ..event });
+        let at = event.time + TIMER_MS;
+        state.timers.push((at, event.key));
+        context.wake_at(at.into());
+    }
+
+    fn fire<E: Emit<Event>>(
+        &mut self,
+        due: Due,
+        state: &mut Numbers,
+        context: &mut KeyContext<'_, u8, E>,
+    ) {
+        state.timers.sort_by_key(|timer| timer.0);
+        while let Some((at, event_key)) = state.timers.first().copied() {
+            if at > due.until.as_millis() {
+                break;
+            }
+            state.timers.remove(0);
+            state.made += 1;
+            let maker = 1_000 + u16::from(*context.key());
+            let event = Event { key: event_key, maker, number: state.made, time: at };
+            context.emit_at(event, at.into());
+        }
+    }
+
+    fn end(&mut self, key: u8, state: &Numbers) {
+        if !state.timers.is_empty() {
+            self.log.note(format!("{}: key {key} ends with {:?}", self.name, state.timers));
+        }
+    }
+}
+
+macro_rules! numbering_takes {
+    ($record:ty, $event:expr) => {
+        impl KeyedOperator<u8, $record> for Numbering {
+            type Out = Event;
+            type State = Numbers;
+            type Partial = Never;
+            const NAME: &'static str = "numbering";
+
+            fn on_record<E: Emit<Event>>(
+                &mut self,
+                record: $record,
+                state: &mut Numbers,
+                context: &mut KeyContext<'_, u8, E>,
+            ) {
+                let event: fn($record) -> Event = $event;
+                self.take(event(record), state, context);
+            }
+
+            fn on_partial<E: Emit<Event>>(
+                &mut self,
+                partial: Never,
+                _: &mut Numbers,
+                _: &mut KeyContext<'_, u8, E>,
+            ) {
+                match partial {}
+            }
+
+            fn on_event_time<E: Emit<Event>>(
+                &mut self,
+                due: Due,
+                state: &mut Numbers,
+                context: &mut KeyContext<'_, u8, E>,
+            ) -> Flow {
+                self.fire(due, state, context);
+                Flow::Done
+            }
+
+            fn on_end<E: Emit<Event>>(
+                &mut self,
+                state: &mut Numbers,
+                context: &mut KeyContext<'_, u8, E>,
+            ) {
+                self.end(*context.key(), state);
+            }
+        }
+    };
+}
+
+numbering_takes!(Event, |event| event);
+numbering_takes!(Either<Event, Event>, |either| match either {
+    Either::Left(event) | Either::Right(event) => event,
+});
+
+/// A sink that takes few records at a time, and checks their numbers.
+#[derive(Clone, Default)]
+struct Slow {
+    seen: Arc<Mutex<BTreeMap<u16, u32>>>,
+    log: Log,
+    calls: u64,
+    waker: Option<Wake>,
+}
+
+impl SinkConnector for Slow {
+    type Item = Event;
+    type Sink = Slow;
+
+    fn name(&self) -> String {
+        "slow".to_owned()
+    }
+
+    fn open(&mut self, context: &TaskContext) -> Result<Slow> {
+        Ok(Slow { waker: Some(context.waker.clone()), ..self.clone() })
+    }
+}
+
+impl Sink for Slow {
+    type Item = Event;
+
+    fn write(&mut self, batch: &mut Batch<Event>, _: Nanos) -> Result<()> {
+        self.calls += 1;
+        if self.calls.is_multiple_of(3) {
+            let event = batch.records.remove(0);
+            let mut seen = self.seen.lock().expect("nobody panics");
+            let last = seen.entry(event.maker).or_default();
+            if event.number != *last + 1 {
+                self.log.note(format!("sink: {event:?} after number {last}"));
+            }
+            *last = event.number;
+        }
+        if let (false, Some(waker)) = (batch.is_empty(), &self.waker) {
+            waker.wake();
+        }
+        Ok(())
+    }
+}
+
+/// A job, by its seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Two keyed stages, then windows.
+    Stages,
+    /// Three keyed stages.
+    MoreStages,
+    /// Two streams in one keyed stage, then windows.
+    Join,
+    /// One keyed stage in front of a slow sink.
+    Sink,
+}
+
+/// A job, drawn from a seed.
+pub(crate) struct MovingJob {
+    shape: Shape,
+    seed: u64,
+    partitions: usize,
+    log: Log,
+}
+
+/// What a run has to give: by key and window, how many events.
+type Windows = BTreeMap<(u8, i64), u64>;
+
+impl MovingJob {
+    /// Its shape, and how many partitions it has, follow from `seed`.
+    pub(crate) fn seeded(seed: u64) -> MovingJob {
+        let mut random = Random::seeded(seed);
+        let shapes = [Shape::Stages, Shape::MoreStages, Shape::Join, Shape::Sink];
+        let shape = *random.one_of(&shapes);
+        MovingJob { shape, seed, partitions: random.within(2..=5) as usize, log: Log::default() }
+    }
+
+    fn edges(&self) -> u16 {
+        if self.shape == Shape::Join { 2 } else { 1 }
+    }
+
+    fn feeds(&self, pipeline: &Pipeline, edge: u16) -> DataStream<impl TimedEvents> {
+        let feeds = Feeds { seed: self.seed, edge, count: COUNT };
+        pipeline.source(feeds).assign_timestamps(|event: &Event| event.time, Monotone::new())
+    }
+
+    fn stage(&self, name: &'static str) -> Numbering {
+        Numbering { name, log: self.log.clone() }
+    }
+
+    fn windows_of(&self, events: DataStream<impl TimedEvents>) -> Collected<(u8, i64, u64)> {
+        events
+            .key_by(|event| event.key)
+            .window(tumbling(std::time::Duration::from_millis(WINDOW_MS)))
+            .count()
+            .map(|counted| (counted.key, counted.window.start.as_millis(), counted.value))
+            .collect()
+    }
+
+    /// Builds the job; where it ends in windows, returns their counts.
+    fn build(&self, pipeline: &Pipeline) -> Option<Collected<(u8, i64, u64)>> {
+        if self.shape == Shape::Join {
+            let left = self.feeds(pipeline, 0).key_by(|event| event.key).partition_by(TwoInEach);
+            let right = self.feeds(pipeline, 1).key_by(|event| event.key).partition_by(TwoInEach);
+            let joined = left.connect(right).apply_keyed(self.stage("join"));
+            return Some(self.windows_of(joined));
+        }
+        let events = self.feeds(pipeline, 0).key_by(|event| event.key).partition_by(TwoInEach);
+        let first = events.apply_keyed(self.stage("first"));
+        if self.shape == Shape::Sink {
+            first.sink(Slow { log: self.log.clone(), ..Slow::default() });
+            return None;
+        }
+        let halves = first.key_by(|event| event.key / 2).partition_by(TwoInEach);
+        let second = halves.apply_keyed(self.stage("second"));
+        if self.shape == Shape::Stages {
+            return Some(self.windows_of(second));
+        }
+        let all = second.key_by(|event| event.key / 4).partition_by(TwoInEach);
+        Some(self.windows_of(all.apply_keyed(self.stage("third"))))
+    }
+
+    /// How many events a stage makes of those of the stage before.
+    fn expected(&self) -> Windows {
+        let stages = match self.shape {
+            Shape::Stages => 2,
+            Shape::MoreStages => 3,
+            Shape::Join => 1,
+            Shape::Sink => 0,
+        };
+        let mut windows = Windows::new();
+        for edge in 0..self.edges() {
+            for partition in 0..self.partitions {
+                let mut feed = Feed::new(self.seed, edge, partition, COUNT);
+                while let Some(event) = feed.next() {
+                    // Every stage sends an event on, and once more when its timer fires.
+                    for timers in 0..=stages {
+                        let time = event.time + timers * TIMER_MS;
+                        let start = time - time.rem_euclid(WINDOW_MS as i64);
+                        let ways = [1, stages as u64, (stages * (stages - 1) / 2) as u64, 1];
+                        *windows.entry((event.key, start)).or_default() += ways[timers as usize];
+                    }
+                }
+            }
+        }
+        windows
+    }
+
+    fn hashes() -> Vec<u64> {
+        (0..KEYS).map(|key| TwoInEach.hash(&key)).collect()
+    }
+
+    /// Runs it; how many moves there were, or what went wrong.
+    pub(crate) fn check(&self) -> std::result::Result<u64, String> {
+        let mut random = Random::seeded(self.seed ^ 0xface);
+        let pipeline = Pipeline::new("moves");
+        let collected = self.build(&pipeline);
+        let moves = RandomMoves {
+            hashes: MovingJob::hashes(),
+            one_in: random.within(2..=8),
+            open_max: random.within(1..=4) as usize,
+            barriers: random.one_in(3),
+        };
+        let simulation = Simulation::seeded(self.seed)
+            .partitions(self.partitions)
+            .lane_capacity(random.within(1..=3))
+            .parcels(*random.one_of(&[1, 2, 3, 16]))
+            .staged(random.within(1..=5) as usize)
+            .steps_max(400_000)
+            .moves(moves);
+        let mut simulated = simulation.build(pipeline).map_err(|error| error.to_string())?;
+        let outcome = simulated.run_to_end();
+        outcome.map_err(|error| format!("{error:#?}"))?;
+        let said = self.log.0.lock().expect("nobody panics");
+        if let Some(first) = said.first() {
+            return Err(format!("{} findings, first {first}", said.len()));
+        }
+        if let Some(collected) = collected {
+            let mut windows = Windows::new();
+            for (key, start, count) in collected.take() {
+                *windows.entry((key, start)).or_default() += count;
+            }
+            if windows != self.expected() {
+                return Err(format!("{windows:?} instead of {:?}", self.expected()));
+            }
+        }
+        Ok(simulated.moved())
+    }
+}
+
+/// A chain of events with event time.
+trait TimedEvents: crate::dataflow::Chain<Out = Event, Time = Timed> {}
+
+impl<C: crate::dataflow::Chain<Out = Event, Time = Timed>> TimedEvents for C {}

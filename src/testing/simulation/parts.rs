@@ -1,0 +1,79 @@
+//! What the engine would run on threads, and where each partition sleeps meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::config::Config;
+use crate::dataflow::{Executor, Pipeline};
+use crate::engine::build::{Built, World, build};
+use crate::error::Result;
+use crate::exchange::wake::{Sleeper, Wake, wake_pair};
+use crate::metrics::{Detail, Registry};
+use crate::runtime::Partition;
+use crate::testing::executor::Futures;
+use crate::testing::simulation::Simulation;
+use crate::testing::simulation::moves::Mover;
+use crate::time::{ManualClock, Nanos};
+
+/// What stands between two runs of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It may run now.
+    None,
+    /// It sleeps until woken, or until this time.
+    Asleep(Option<Nanos>),
+    /// All its tasks are done.
+    Done,
+}
+
+/// A partition's bed.
+pub(super) struct Bed {
+    pub(super) sleeper: Sleeper,
+    pub(super) rest: Rest,
+}
+
+/// What the engine would run on threads.
+pub(super) struct Simulatable {
+    pub(super) partitions: Vec<Partition>,
+    pub(super) beds: Vec<Bed>,
+    pub(super) futures: Futures,
+    pub(super) registry: Registry,
+    pub(super) dead_letters: Arc<AtomicU64>,
+    pub(super) task_names: Vec<String>,
+    pub(super) wakes: Vec<Wake>,
+    pub(super) mover: Option<Mover>,
+}
+
+/// Builds `pipeline` for so many partitions.
+pub(super) fn job_of(
+    pipeline: Pipeline,
+    config: &Config,
+    partitions: usize,
+    clock: &ManualClock,
+    asked: &Simulation,
+) -> Result<Simulatable> {
+    let (sleepers, wakes): (Vec<Sleeper>, Vec<Wake>) = (0..partitions).map(|_| wake_pair()).unzip();
+    let futures = Futures::default();
+    let executor = || Ok(Arc::new(futures.clone()) as Arc<dyn Executor>);
+    let world = World {
+        wakes: &wakes,
+        clock,
+        memory_limit_bytes: u64::MAX,
+        parcels: asked.parcels,
+        staged: asked.staged,
+        executor: &executor,
+    };
+    let Built { partitions, shape, dead_letters, domains, .. } = build(pipeline, config, &world)?;
+    let task_names = shape.tasks.iter().map(|task| task.name.clone()).collect();
+    let registry = Registry::new(shape, partitions.len(), Detail::Full);
+    let partitions = partitions
+        .into_iter()
+        .enumerate()
+        .map(|(index, tasks)| {
+            Partition::new(index, tasks, registry.open(index), Box::new(clock.clone()))
+        })
+        .collect();
+    let beds = sleepers.into_iter().map(|sleeper| Bed { sleeper, rest: Rest::None }).collect();
+    let mover = asked.moves.clone().map(|moves| Mover::new(moves, domains, wakes.len()));
+    Ok(Simulatable { partitions, beds, futures, registry, dead_letters, task_names, wakes, mover })
+}
