@@ -1,15 +1,20 @@
 //! The handle of a running job.
 
 use std::any::type_name;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::connector::{Alarm, Asked, Asker, Input, Inputs};
 use crate::dataflow::InputHandle;
 use crate::engine::state::JobState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Registry, Report, RunFacts};
+#[cfg(test)]
+use crate::routing::MoveId;
 use crate::runtime::{AsyncThread, Control, SystemThread};
+use crate::supervisor::{Address, Ledger};
+#[cfg(test)]
+use crate::supervisor::{Denied, Proposal};
 use crate::time::{Clock, MonotonicClock, Nanos};
 
 /// What does not change while a job runs.
@@ -23,6 +28,7 @@ pub(crate) struct Facts {
 pub(crate) struct Ends {
     pub(crate) inputs: Vec<InputHandle>,
     pub(crate) dead_letters: Arc<AtomicU64>,
+    pub(crate) moves: Moves,
 }
 
 /// The threads of a job.
@@ -30,6 +36,12 @@ pub(crate) struct Threads {
     pub(crate) system: SystemThread,
     /// Where its futures run, if it has any.
     pub(crate) futures: Option<AsyncThread>,
+}
+
+/// Where a job's keys are asked to move, and what moves have come to.
+pub(crate) struct Moves {
+    pub(crate) address: Address,
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
 }
 
 /// A running job. Dropping it stops the job and waits for its threads.
@@ -54,6 +66,21 @@ impl Job {
         facts: Facts,
     ) -> Self {
         Job { state, threads, registry, ends, facts }
+    }
+
+    /// Asks for a move; says whether it was begun. `None` once the job has ended.
+    #[cfg(test)]
+    pub(crate) fn propose(
+        &self,
+        proposal: Proposal,
+    ) -> Option<std::result::Result<MoveId, Denied>> {
+        self.ends.moves.address.propose(proposal)
+    }
+
+    /// What moves have come to since the start.
+    #[cfg(test)]
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.ends.moves.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// The name of its pipeline.
@@ -100,6 +127,7 @@ impl Job {
     /// # Errors
     /// As for [`join`](Self::join).
     pub fn drain(self) -> Result<Report> {
+        self.ends.moves.address.drain();
         self.state.tell(Control::Drain);
         self.join()
     }
@@ -109,6 +137,7 @@ impl Job {
     /// # Errors
     /// As for [`join`](Self::join).
     pub async fn drain_async(self) -> Result<Report> {
+        self.ends.moves.address.drain();
         self.state.tell(Control::Drain);
         self.join_async().await
     }

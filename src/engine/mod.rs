@@ -19,9 +19,13 @@ use crate::hand_over::PARCELS;
 use crate::metrics::{Detail, Registry, Report};
 use crate::runtime::placement::{Machine, PlacementRequest, Plan, plan};
 use crate::runtime::{AsyncThread, Ladder, Partition, PartitionSeed, SystemThread, host};
+use crate::supervisor::{Address, Grants, Supervisor};
 use crate::time::{Clock, MonotonicClock};
 
 pub use job::Job;
+
+/// Moves that may be open at once in a job.
+const OPEN_MOVES: usize = 1;
 
 /// Runs pipelines as its configuration says. A value: two engines in one process do not meet.
 ///
@@ -122,7 +126,8 @@ impl Engine {
             Metrics::Off => Detail::Counters,
         };
         let registry = Arc::new(Registry::new(built.shape.clone(), partitions, detail));
-        let Built { name, partitions: tasks, inputs, dead_letters, .. } = built;
+        let Built { name, partitions: tasks, inputs, dead_letters, domains, .. } = built;
+        let address = Address::default();
         let state = Arc::new(JobState::new(name, partitions));
         let seeds = tasks
             .into_iter()
@@ -141,17 +146,22 @@ impl Engine {
                     ladder: Ladder::new(self.idle(), self.config.spin_us()),
                     core: self.plan.partitions[index].core,
                     on_exit: JobState::on_exit(&state),
+                    on_reply: address.on_reply(),
                 }
             })
             .collect();
         let (system, handles) = SystemThread::start(seeds)?;
+        let (grants, ledger) = (Grants::new(domains, partitions, OPEN_MOVES), Arc::default());
+        let (known, booked) = (handles.clone(), Arc::clone(&ledger));
+        address.set(system.start_actor(move || Supervisor::new(grants, known, booked)));
         state.set_partitions(handles);
         #[cfg(feature = "tracing")]
         self.tell_start(state.name());
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
         let facts = job::Facts { started, cores, warnings: self.plan.warnings.clone() };
         let threads = job::Threads { system, futures: futures.into_inner() };
-        Ok(Job::new(state, threads, registry, job::Ends { inputs, dead_letters }, facts))
+        let ends = job::Ends { inputs, dead_letters, moves: job::Moves { address, ledger } };
+        Ok(Job::new(state, threads, registry, ends, facts))
     }
 
     #[cfg(feature = "tracing")]

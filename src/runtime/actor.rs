@@ -11,6 +11,7 @@ use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 
 use crate::dataflow::blame::said;
+use crate::dataflow::{Order, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Sleeper;
 use crate::runtime::control::Control;
@@ -28,6 +29,9 @@ const THREAD_SLEEP_NS_MAX: Nanos = 2_000_000;
 /// Called once when the partition has ended, with how.
 pub type OnExit = Box<dyn FnOnce(Result<()>) + Send>;
 
+/// Called with what a task of the partition has to say, and the task's index.
+pub type OnReply = Box<dyn FnMut(usize, Reply) + Send>;
+
 /// One partition as an actor on its own arbiter.
 pub(crate) struct PartitionActor {
     /// `None` once it has ended.
@@ -39,6 +43,7 @@ struct Running {
     sleeper: Sleeper,
     ladder: Ladder,
     on_exit: OnExit,
+    on_reply: OnReply,
 }
 
 impl PartitionActor {
@@ -47,10 +52,12 @@ impl PartitionActor {
         partition: Partition,
         mut sleeper: Sleeper,
         ladder: Ladder,
-        exit: OnExit,
+        on_exit: OnExit,
+        on_reply: OnReply,
     ) -> Self {
         sleeper.bind_to_current_thread();
-        PartitionActor { running: Some(Running { partition, sleeper, ladder, on_exit: exit }) }
+        let running = Running { partition, sleeper, ladder, on_exit, on_reply };
+        PartitionActor { running: Some(running) }
     }
 
     fn exit(&mut self, outcome: Result<()>, context: &mut Context<Self>) {
@@ -88,6 +95,17 @@ impl Handler<Control> for PartitionActor {
                 }
             }
             Control::Stop => self.exit(Ok(()), context),
+        }
+    }
+}
+
+impl Handler<Order> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, order: Order, _: &mut Context<Self>) {
+        if let Some(running) = &mut self.running {
+            running.partition.tell(&order);
+            running.pass_replies_on();
         }
     }
 }
@@ -132,6 +150,7 @@ impl Running {
         let mailbox_due = now + MAILBOX_EVERY_NS;
         while now < mailbox_due {
             let progress = self.partition.turn()?;
+            self.pass_replies_on();
             if progress.done {
                 return Ok(Stretch::Done);
             }
@@ -158,12 +177,19 @@ impl Running {
         Ok(Stretch::Yield)
     }
 
+    fn pass_replies_on(&mut self) {
+        for (task, reply) in self.partition.replies() {
+            (self.on_reply)(task, reply);
+        }
+    }
+
     /// Sleeps on the thread, or says how the runtime is to sleep. `None`: look again.
     fn park(&mut self, task: &TaskContext<'_>) -> Result<Option<Stretch>> {
         self.sleeper.register(task.waker());
         self.sleeper.announce();
         // The look between announcing and sleeping; see `exchange::wake`.
         let Progress { progressed, done, wake_at, .. } = self.partition.turn()?;
+        self.pass_replies_on();
         if progressed || done {
             self.sleeper.withdraw();
             return Ok(if done { Some(Stretch::Done) } else { None });

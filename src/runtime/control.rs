@@ -2,6 +2,7 @@
 
 use actix::{Addr, Message};
 
+use crate::dataflow::Order;
 use crate::exchange::wake::Wake;
 use crate::runtime::actor::PartitionActor;
 
@@ -18,6 +19,10 @@ impl Message for Control {
     type Result = ();
 }
 
+impl Message for Order {
+    type Result = ();
+}
+
 /// A running partition, as others see it.
 #[derive(Clone)]
 pub struct PartitionHandle {
@@ -28,6 +33,19 @@ pub struct PartitionHandle {
 impl PartitionHandle {
     pub(crate) fn new(mailbox: Addr<PartitionActor>, wake: Wake) -> Self {
         PartitionHandle { mailbox, wake }
+    }
+
+    /// Gives an order to the partition's tasks; `false` if its mailbox is full. One that has ended
+    /// hears nothing, and says nothing either.
+    pub fn order(&self, order: Order) -> bool {
+        let told = self.mailbox.try_send(order);
+        self.wake.wake();
+        !matches!(told, Err(actix::prelude::SendError::Full(_)))
+    }
+
+    /// Wakes the partition, so that it looks around.
+    pub fn wake(&self) {
+        self.wake.wake();
     }
 
     /// Tells the partition; `false` if its mailbox is full. A partition that has ended counts as

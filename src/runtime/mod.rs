@@ -9,7 +9,7 @@ mod partition;
 pub mod placement;
 mod system;
 
-pub use actor::OnExit;
+pub use actor::{OnExit, OnReply};
 pub use async_thread::AsyncThread;
 pub use control::{Control, PartitionHandle};
 pub use idle::{Ladder, Rest};

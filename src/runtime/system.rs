@@ -6,11 +6,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix::clock::sleep;
-use actix::{Actor, Arbiter, System};
+use actix::{Actor, Addr, Arbiter, Context, System};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::{Sleeper, Wake};
-use crate::runtime::actor::{OnExit, PartitionActor};
+use crate::runtime::actor::{OnExit, OnReply, PartitionActor};
 use crate::runtime::control::PartitionHandle;
 use crate::runtime::host;
 use crate::runtime::idle::Ladder;
@@ -36,6 +36,8 @@ pub struct PartitionSeed {
     pub core: Option<usize>,
     /// Told when it has ended.
     pub on_exit: OnExit,
+    /// Told what its tasks say.
+    pub on_reply: OnReply,
 }
 
 /// The threads of a running job.
@@ -97,6 +99,15 @@ impl SystemThread {
         }
     }
 
+    /// Starts an actor on the system's own thread, which is not pinned; returns its address.
+    pub fn start_actor<A, F>(&self, make: F) -> Addr<A>
+    where
+        A: Actor<Context = Context<A>>,
+        F: FnOnce() -> A + Send + 'static,
+    {
+        A::start_in_arbiter(self.system.arbiter(), move |_| make())
+    }
+
     /// Stops the system and waits for all its threads.
     pub fn stop(&mut self) {
         self.system.stop();
@@ -114,7 +125,7 @@ impl Drop for SystemThread {
 }
 
 fn start_partition(index: usize, seed: PartitionSeed, arbiter: &Arbiter) -> PartitionHandle {
-    let PartitionSeed { make, sleeper, wake, ladder, core, on_exit } = seed;
+    let PartitionSeed { make, sleeper, wake, ladder, core, on_exit, on_reply } = seed;
     let mailbox = PartitionActor::start_in_arbiter(&arbiter.handle(), move |_| {
         // The arbiter has named the thread in its own way.
         host::name_current_thread(&thread_name(index));
@@ -124,7 +135,7 @@ fn start_partition(index: usize, seed: PartitionSeed, arbiter: &Arbiter) -> Part
             #[cfg(feature = "tracing")]
             tracing::warn!(core, "partition could not be pinned and runs where the system puts it");
         }
-        PartitionActor::new(make(), sleeper, ladder, on_exit)
+        PartitionActor::new(make(), sleeper, ladder, on_exit, on_reply)
     });
     PartitionHandle::new(mailbox, wake)
 }

@@ -6,6 +6,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::exchange::planted::{Fault, plant};
 use crate::testing::simulation::MovingJob;
 
+#[test]
+fn keys_that_move_between_threads_lose_nothing_and_keep_their_order_and_their_time() {
+    let mut units = 0;
+    for seed in 0..8 {
+        match MovingJob::threaded(seed, 3, 3_000).check_on_threads() {
+            Ok(ledger) => units += ledger.groups + ledger.keys,
+            Err(wrong) => panic!("seed {seed}: {wrong}"),
+        }
+    }
+    assert!(units > 50, "{units} units moved");
+}
+
 /// Runs seeds until one goes wrong; which, and how.
 fn first_wrong(seeds: Range<u64>) -> Option<(u64, String)> {
     seeds.into_iter().find_map(|seed| {

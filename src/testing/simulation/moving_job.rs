@@ -5,16 +5,24 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+use crate::config::{BatchSize, Config};
 use crate::connector::Collected;
 use crate::dataflow::{
     Collector, DataStream, Due, Emit, Flow, KeyContext, KeyedOperator, Pipeline, Polled, Sink,
     SinkConnector, Source, SourceConnector, TaskContext, Timed,
 };
+#[cfg(test)]
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::exchange::wake::Wake;
 use crate::operator::window::tumbling;
 use crate::record::{Batch, Either, Never, hash_key};
+#[cfg(test)]
+use crate::routing::key_group;
 use crate::routing::{KeyedPartitioner, with_group};
+#[cfg(test)]
+use crate::supervisor::{Ledger, Proposal};
 use crate::testing::Random;
 use crate::testing::simulation::{RandomMoves, Simulation};
 use crate::time::Nanos;
@@ -309,6 +317,8 @@ pub(crate) struct MovingJob {
     shape: Shape,
     seed: u64,
     partitions: usize,
+    /// Events of one source, at most.
+    count: u32,
     log: Log,
 }
 
@@ -321,7 +331,13 @@ impl MovingJob {
         let mut random = Random::seeded(seed);
         let shapes = [Shape::Stages, Shape::MoreStages, Shape::Join, Shape::Sink];
         let shape = *random.one_of(&shapes);
-        MovingJob { shape, seed, partitions: random.within(2..=5) as usize, log: Log::default() }
+        MovingJob {
+            shape,
+            seed,
+            partitions: random.within(2..=5) as usize,
+            count: COUNT,
+            log: Log::default(),
+        }
     }
 
     fn edges(&self) -> u16 {
@@ -329,7 +345,7 @@ impl MovingJob {
     }
 
     fn feeds(&self, pipeline: &Pipeline, edge: u16) -> DataStream<impl TimedEvents> {
-        let feeds = Feeds { seed: self.seed, edge, count: COUNT };
+        let feeds = Feeds { seed: self.seed, edge, count: self.count };
         pipeline.source(feeds).assign_timestamps(|event: &Event| event.time, Monotone::new())
     }
 
@@ -380,7 +396,7 @@ impl MovingJob {
         let mut windows = Windows::new();
         for edge in 0..self.edges() {
             for partition in 0..self.partitions {
-                let mut feed = Feed::new(self.seed, edge, partition, COUNT);
+                let mut feed = Feed::new(self.seed, edge, partition, self.count);
                 while let Some(event) = feed.next() {
                     // Every stage sends an event on, and once more when its timer fires.
                     for timers in 0..=stages {
@@ -397,6 +413,43 @@ impl MovingJob {
 
     fn hashes() -> Vec<u64> {
         (0..KEYS).map(|key| TwoInEach.hash(&key)).collect()
+    }
+
+    /// A longer one, for threads.
+    #[cfg(test)]
+    pub(crate) fn threaded(seed: u64, partitions: usize, count: u32) -> MovingJob {
+        MovingJob { partitions, count, ..MovingJob::seeded(seed) }
+    }
+
+    /// Runs it on threads, with as many moves as can be made one after the other; what they came
+    /// to, or what went wrong.
+    #[cfg(test)]
+    pub(crate) fn check_on_threads(&self) -> std::result::Result<Ledger, String> {
+        let pipeline = Pipeline::new("moves");
+        let collected = self.build(&pipeline);
+        let config =
+            Config::builder().partitions(self.partitions).batch_size(BatchSize::Records(8));
+        let engine = config.build().and_then(Engine::new).map_err(|error| error.to_string())?;
+        let job = engine.start(pipeline).map_err(|error| error.to_string())?;
+        let mut random = Random::seeded(self.seed);
+        let hashes = MovingJob::hashes();
+        while !job.has_ended() {
+            let hash = *random.one_of(&hashes);
+            let (mut groups, mut keys) = (vec![], vec![]);
+            if random.one_in(2) {
+                keys.push(hash);
+            } else {
+                groups.push(key_group(hash) as u16);
+            }
+            let (domain, donor) = (random.index(3), random.index(self.partitions));
+            let taker = random.index(self.partitions);
+            // Most are denied, since others own the units, or a move is open.
+            job.propose(Proposal { domain, groups, keys, donor, taker });
+        }
+        let ledger = job.ledger();
+        job.join().map_err(|error| format!("{error:#?}"))?;
+        self.verdict(collected)?;
+        Ok(ledger)
     }
 
     /// Runs it; how many moves there were, or what went wrong.
@@ -420,6 +473,15 @@ impl MovingJob {
         let mut simulated = simulation.build(pipeline).map_err(|error| error.to_string())?;
         let outcome = simulated.run_to_end();
         outcome.map_err(|error| format!("{error:#?}"))?;
+        self.verdict(collected)?;
+        Ok(simulated.moved())
+    }
+
+    /// What is wrong with what it did, if anything is.
+    fn verdict(
+        &self,
+        collected: Option<Collected<(u8, i64, u64)>>,
+    ) -> std::result::Result<(), String> {
         let said = self.log.0.lock().expect("nobody panics");
         if let Some(first) = said.first() {
             return Err(format!("{} findings, first {first}", said.len()));
@@ -433,7 +495,7 @@ impl MovingJob {
                 return Err(format!("{windows:?} instead of {:?}", self.expected()));
             }
         }
-        Ok(simulated.moved())
+        Ok(())
     }
 }
 

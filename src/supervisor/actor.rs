@@ -1,0 +1,168 @@
+//! The supervisor as an actor: carries what the grants say to the partitions, and what these say
+//! back. It decides nothing itself.
+
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+
+use crate::dataflow::{Order, Reply};
+use crate::metrics::Histogram;
+use crate::routing::MoveId;
+use crate::runtime::{OnReply, PartitionHandle};
+use crate::supervisor::grants::{Denied, Grants, Next, Proposal};
+
+/// Replies and proposals that may wait for the supervisor; each open move has one at most.
+const MAILBOX: usize = 1_024;
+
+/// What moves have come to since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Key groups that have moved.
+    pub groups: u64,
+    /// Keys that have moved by themselves.
+    pub keys: u64,
+    /// Records that were taken out of donors' queues.
+    pub stolen_records: u64,
+    /// Moves that were refused or came too late.
+    pub failed: u64,
+    /// For each move, how long nothing of its units was worked off, in nanoseconds.
+    pub pause: Histogram,
+}
+
+/// One job's supervisor.
+pub struct Supervisor {
+    grants: Grants,
+    partitions: Vec<PartitionHandle>,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+/// The way to a supervisor, for those who have something to say before it is there.
+#[derive(Clone, Default)]
+pub struct Address(Arc<OnceLock<Addr<Supervisor>>>);
+
+impl Address {
+    /// Tells it what tasks of a partition say; before there is a supervisor nobody asks them.
+    pub fn on_reply(&self) -> OnReply {
+        let address = self.clone();
+        Box::new(move |_, reply| {
+            if let Some(supervisor) = address.0.get() {
+                // There is room: each reply answers an order, or ends a move that is open.
+                let _ = supervisor.try_send(Said(reply));
+            }
+        })
+    }
+
+    /// Makes the supervisor known.
+    pub fn set(&self, supervisor: Addr<Supervisor>) {
+        let _ = self.0.set(supervisor);
+    }
+
+    /// Asks for a move; says whether it was begun. `None` if there is no supervisor any more.
+    pub fn propose(&self, proposal: Proposal) -> Option<Result<MoveId, Denied>> {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        self.0.get()?.try_send(Propose { proposal, answer }).ok()?;
+        answered.recv().ok()
+    }
+
+    /// Lets no more moves begin.
+    pub fn drain(&self) {
+        if let Some(supervisor) = self.0.get() {
+            let _ = supervisor.try_send(Drain);
+        }
+    }
+}
+
+impl Supervisor {
+    /// Grants moves of these partitions, and books in `ledger` what comes of them.
+    pub fn new(
+        grants: Grants,
+        partitions: Vec<PartitionHandle>,
+        ledger: Arc<Mutex<Ledger>>,
+    ) -> Self {
+        Supervisor { grants, partitions, ledger }
+    }
+
+    fn follow(&mut self, next: Next) {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        match next {
+            Next::Wake => self.partitions.iter().for_each(PartitionHandle::wake),
+            Next::Cancel(moved) => {
+                ledger.failed += 1;
+                self.partitions[moved.taker].order(Order::Cancel(moved.id));
+            }
+            Next::Refused(_) => ledger.failed += 1,
+            Next::Done(moved, report) => {
+                let keys = moved.units.keys().len() as u64;
+                ledger.keys += keys;
+                ledger.groups += moved.units.len() as u64 - keys;
+                ledger.stolen_records += report.stolen;
+                ledger.pause.record(report.pause);
+            }
+            Next::Nothing => {}
+        }
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+/// What a task said.
+struct Said(Reply);
+
+impl Message for Said {
+    type Result = ();
+}
+
+impl Handler<Said> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Said(reply): Said, _: &mut Context<Self>) {
+        let next = self.grants.on_reply(&reply);
+        self.follow(next);
+    }
+}
+
+/// A wish for a move.
+struct Propose {
+    proposal: Proposal,
+    answer: SyncSender<Result<MoveId, Denied>>,
+}
+
+impl Message for Propose {
+    type Result = ();
+}
+
+impl Handler<Propose> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Propose { proposal, answer }: Propose, _: &mut Context<Self>) {
+        let granted = self.grants.propose(&proposal).map(|moved| {
+            let id = moved.id;
+            self.partitions[moved.taker].order(Order::Offer(moved));
+            id
+        });
+        // Who asked may have gone.
+        let _ = answer.try_send(granted);
+    }
+}
+
+/// Nothing is to begin any more.
+struct Drain;
+
+impl Message for Drain {
+    type Result = ();
+}
+
+impl Handler<Drain> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) {
+        self.grants.drain();
+    }
+}
