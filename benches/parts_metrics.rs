@@ -1,4 +1,4 @@
-//! Histograms of durations: recording, merging, reading the percentiles.
+//! Histograms of durations: recording, merging, reading the percentiles. The sketch of heavy keys.
 //!
 //! `cargo bench --bench parts_metrics`
 
@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use millstream::metrics::Histogram;
+use millstream::metrics::{Histogram, SpaceSaving};
 
 const SPANS: u64 = 4_096;
 
@@ -38,5 +38,37 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, record, read);
+/// Hashes of keys 0..100,000 with weights (key + 1)^-exponent.
+fn keys(exponent: f64) -> Vec<u64> {
+    let mut sums: Vec<f64> = (1..=100_000).map(|rank| f64::from(rank).powf(-exponent)).collect();
+    for index in 1..sums.len() {
+        sums[index] += sums[index - 1];
+    }
+    let whole = sums[sums.len() - 1];
+    let mix = |number: u64| {
+        let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        number ^ (number >> 31)
+    };
+    let draw = |index: u64| {
+        let point = (mix(index) >> 11) as f64 / (1u64 << 53) as f64 * whole;
+        mix(sums.partition_point(|sum| *sum < point) as u64 + 1)
+    };
+    (1..=1 << 18).map(draw).collect()
+}
+
+fn sketch(c: &mut Criterion) {
+    let mut group = c.benchmark_group("metrics/space_saving");
+    for (name, exponent) in [("uniform", 0.0), ("zipf_1.0", 1.0), ("zipf_1.4", 1.4)] {
+        let hashes = keys(exponent);
+        let mut sketch = SpaceSaving::new();
+        group.throughput(Throughput::Elements(hashes.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| black_box(&hashes).iter().for_each(|hash| sketch.add(*hash, 1)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, record, read, sketch);
 criterion_main!(benches);

@@ -11,6 +11,7 @@ mod histogram;
 mod registry;
 mod report;
 pub(crate) mod report_text;
+mod space_saving;
 mod tally;
 mod task;
 
@@ -20,5 +21,6 @@ pub use culprit::{TaskLoad, culprit};
 pub use histogram::{Histogram, Percentiles, RANGE_NS_MAX};
 pub use registry::{Detail, PartitionMetrics, PartitionReadings, Registry};
 pub use report::{EdgeReport, PartitionReport, Report, RunFacts, TaskReport};
+pub use space_saving::{COUNTERS, Heavy, SpaceSaving};
 pub use tally::Tally;
 pub use task::{Blocked, JobShape, TaskMetrics, TaskShape};
