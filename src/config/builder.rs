@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::choice::{BatchSize, Idle, Metrics, Pin, PreAggregate};
+use crate::config::choice::{BatchSize, Idle, Metrics, Pin, PreAggregate, Rebalance};
 use crate::config::knob::Knob;
 use crate::config::layer::{Layer, Origin};
 use crate::config::parse::{Choice, duration_text};
@@ -77,6 +77,11 @@ impl ConfigBuilder {
         self.set("pre-aggregate", "Config::pre_aggregate", pre_aggregate.name())
     }
 
+    /// What the supervisor may do about load that is uneven.
+    pub fn rebalance(self, rebalance: Rebalance) -> ConfigBuilder {
+        self.set("rebalance", "Config::rebalance", rebalance.name())
+    }
+
     /// Most memory for lanes and state in bytes, 1 MiB..=1 PiB.
     pub fn memory_limit_bytes(self, bytes: u64) -> ConfigBuilder {
         self.set("memory-limit", "Config::memory_limit_bytes", bytes.to_string())
@@ -126,6 +131,7 @@ mod tests {
             .linger(Duration::from_nanos(1_500))
             .lane_capacity(1 << 40)
             .pre_aggregate(PreAggregate::On)
+            .rebalance(Rebalance::Keys)
             .memory_limit_bytes(1 << 30)
             .max_outputs_per_record(9)
             .metrics(Metrics::Off)
@@ -140,6 +146,7 @@ mod tests {
         assert_eq!(config.linger(), Duration::from_nanos(1_500));
         assert_eq!(config.lane_capacity(), 1 << 40);
         assert_eq!(config.pre_aggregate(), PreAggregate::On);
+        assert_eq!(config.rebalance(), Rebalance::Keys);
         assert_eq!(config.memory_limit_bytes(), Some(1 << 30));
         assert_eq!(config.max_outputs_per_record(), 9);
         assert_eq!(config.metrics(), Metrics::Off);

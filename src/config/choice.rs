@@ -62,6 +62,20 @@ pub enum PreAggregate {
     Off,
 }
 
+/// What the supervisor may do about load that is uneven. Each includes the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rebalance {
+    /// Nothing: a key stays on the partition that it starts on.
+    Off,
+    /// Moves key groups between partitions.
+    Groups,
+    /// Moves single keys too.
+    Keys,
+    /// Also combines a key that one core cannot carry in front of the exchange.
+    #[default]
+    Combine,
+}
+
 /// Whether a job measures itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Metrics {
@@ -85,6 +99,15 @@ impl Choice for Idle {
 impl Choice for PreAggregate {
     const NAMES: &'static [(&'static str, PreAggregate)] =
         &[("auto", PreAggregate::Auto), ("on", PreAggregate::On), ("off", PreAggregate::Off)];
+}
+
+impl Choice for Rebalance {
+    const NAMES: &'static [(&'static str, Rebalance)] = &[
+        ("off", Rebalance::Off),
+        ("groups", Rebalance::Groups),
+        ("keys", Rebalance::Keys),
+        ("combine", Rebalance::Combine),
+    ];
 }
 
 impl Choice for Metrics {

@@ -129,7 +129,7 @@ impl Knob {
     }
 }
 
-static KNOBS: [Knob; 12] = [
+static KNOBS: [Knob; 13] = [
     Knob {
         key: "cores",
         preset: Preset::Value("auto"),
@@ -270,6 +270,20 @@ static KNOBS: [Knob; 12] = [
         show: |values| Some(values.pre_aggregate.name().to_owned()),
     },
     Knob {
+        key: "rebalance",
+        preset: Preset::Value("combine"),
+        allowed: "off|groups|keys|combine",
+        form: Form::Text,
+        lifetime: Lifetime::Start,
+        help: "what is done about uneven load; each includes the one before",
+        docs: "groups moves key groups, with their state, to partitions that have less to do; \
+               keys moves single hot keys too; combine also folds the records of a key that is \
+               too hot for one core before they change partition, where its aggregate merges. \
+               Results do not depend on it.",
+        set: |values, text| choose(&mut values.rebalance, text),
+        show: |values| Some(values.rebalance.name().to_owned()),
+    },
+    Knob {
         key: "memory-limit",
         preset: Preset::Derived("what the machine allows"),
         allowed: "1MiB..=1PiB: bytes, or with a unit",
@@ -375,6 +389,7 @@ mod tests {
             ("linger", "10ms"),
             ("lane-capacity", "1099511627776"),
             ("pre-aggregate", "off"),
+            ("rebalance", "groups"),
             ("memory-limit", "64MiB"),
             ("max-outputs-per-record", "7"),
             ("metrics", "off"),
@@ -399,7 +414,7 @@ mod tests {
             let allowed = Knob::named(key).expect(key).allowed();
             assert_eq!(refusal(key, "-1"), format!("allowed {allowed}"));
         }
-        for key in ["pin", "idle", "pre-aggregate", "metrics"] {
+        for key in ["pin", "idle", "pre-aggregate", "rebalance", "metrics"] {
             let allowed = Knob::named(key).expect(key).allowed();
             assert_eq!(refusal(key, "?"), format!("allowed {allowed}"));
         }

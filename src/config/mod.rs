@@ -18,7 +18,7 @@ pub(crate) mod wording;
 use std::time::Duration;
 
 pub use builder::ConfigBuilder;
-pub use choice::{BatchSize, Cores, Idle, Metrics, Pin, PreAggregate};
+pub use choice::{BatchSize, Cores, Idle, Metrics, Pin, PreAggregate, Rebalance};
 pub use core_list::CoreList;
 pub use knob::{Form, Knob, Lifetime, Preset};
 pub use layer::{Layer, Origin};
@@ -58,6 +58,7 @@ struct Values {
     linger: Duration,
     lane_capacity: u64,
     pre_aggregate: PreAggregate,
+    rebalance: Rebalance,
     memory_limit_bytes: Option<u64>,
     max_outputs_per_record: u64,
     metrics: Metrics,
@@ -76,6 +77,7 @@ impl Default for Values {
             linger: Duration::from_micros(500),
             lane_capacity: 8,
             pre_aggregate: PreAggregate::Auto,
+            rebalance: Rebalance::Combine,
             memory_limit_bytes: None,
             max_outputs_per_record: 100_000,
             metrics: Metrics::On,
@@ -191,6 +193,11 @@ impl Config {
     /// Whether records of a key are combined before they change partition.
     pub fn pre_aggregate(&self) -> PreAggregate {
         self.values.pre_aggregate
+    }
+
+    /// What the supervisor may do about load that is uneven.
+    pub fn rebalance(&self) -> Rebalance {
+        self.values.rebalance
     }
 
     /// Most memory for lanes and state in bytes; `None` means what the machine allows.
