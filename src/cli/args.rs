@@ -66,6 +66,10 @@ pub enum Workload {
     WindowSum,
     /// The NEXMark query of this number.
     Nexmark(u8),
+    /// Work per record, a share of them on hot keys.
+    HotKey,
+    /// The same, and other keys turn hot on the way.
+    HotKeyShift,
     /// Open loop, from intended send to emitted result.
     Latency,
     /// A job without input.
@@ -81,6 +85,8 @@ impl Choice for Workload {
         ("exchange", Workload::Exchange),
         ("keyed-count", Workload::KeyedCount),
         ("window-sum", Workload::WindowSum),
+        ("hot-key", Workload::HotKey),
+        ("hot-key-shift", Workload::HotKeyShift),
         ("latency", Workload::Latency),
         ("idle", Workload::Idle),
         ("startup", Workload::Startup),
@@ -119,6 +125,8 @@ impl Workload {
             Workload::KeyedCount => "count and sum per key",
             Workload::WindowSum => "sum per key and window of event time",
             Workload::Nexmark(query) => about_query(query),
+            Workload::HotKey => "work on each record, a share of them on hot keys",
+            Workload::HotKeyShift => "the same at a rate, and other keys turn hot on the way",
             Workload::Latency => "time from intended send to emitted result at a fixed rate",
             Workload::Idle => "processor time of a job without input",
             Workload::Startup => "time from start to the first result",
@@ -352,7 +360,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::cli::options::{Baseline, Emit, Format, Skew, Verbosity, Windows};
+    use crate::cli::options::{Baseline, Emit, Format, HotOptions, Skew, Verbosity, Windows};
     use crate::config::{Cores, Idle};
 
     fn read(line: &str) -> Result<Command> {
@@ -410,6 +418,7 @@ mod tests {
             windows: Windows::Session(Duration::from_secs(5)),
             event_rate: Some(7),
             baseline: Baseline::Off,
+            hot: HotOptions::default(),
             dump: Some("in.csv".into()),
             output: Some("out.jsonl".into()),
         };
@@ -459,10 +468,10 @@ mod tests {
             "unknown workload at millstream bench: keyedcount; did you mean keyed-count"
         );
         assert_eq!(
-            refusal("bench hot-key-shift").split(", nexmark").next(),
+            refusal("bench rate-finder").split(", nexmark").next(),
             Some(
-                "unknown workload at millstream bench: hot-key-shift; allowed chain, lane, \
-                 exchange, keyed-count, window-sum, latency, idle, startup"
+                "unknown workload at millstream bench: rate-finder; allowed chain, lane, \
+                 exchange, keyed-count, window-sum, hot-key, hot-key-shift, latency, idle, startup"
             )
         );
         assert_eq!(refusal("benhc"), "unknown command at millstream: benhc; did you mean bench");

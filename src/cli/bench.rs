@@ -48,7 +48,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
 fn check(args: &BenchArgs) -> Result<()> {
     check_keys(args)?;
     let (input, results) = match args.workload {
-        Workload::KeyedCount | Workload::WindowSum | Workload::Nexmark(_) => (true, true),
+        Workload::KeyedCount
+        | Workload::WindowSum
+        | Workload::Nexmark(_)
+        | Workload::HotKey
+        | Workload::HotKeyShift => (true, true),
         Workload::Chain | Workload::Lane | Workload::Exchange | Workload::Latency => (true, false),
         Workload::Idle | Workload::Startup => (false, false),
     };

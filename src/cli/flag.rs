@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::options::{Emit, Keep, Options, Skew, Verbosity, Windows};
+use crate::cli::workload::hot_key;
 use crate::config::parse::{self, Refusal};
 
 const COUNT: RangeInclusive<u64> = 1..=1_000_000_000_000_000;
@@ -39,6 +40,11 @@ impl Scope {
         self != Scope::Simulate
     }
 
+    /// The flags that a command of this scope takes.
+    pub(crate) fn flags(self) -> impl Iterator<Item = &'static Flag> {
+        every().filter(move |flag| self.takes(flag.scope))
+    }
+
     /// The command that takes what others do not.
     pub(crate) fn command(self) -> &'static str {
         match self {
@@ -46,6 +52,11 @@ impl Scope {
             Scope::Simulate => "millstream simulate",
         }
     }
+}
+
+/// Every flag of every command.
+pub(crate) fn every() -> impl Iterator<Item = &'static Flag> {
+    FLAGS.iter().chain(&hot_key::FLAGS)
 }
 
 /// One flag: its names, its bounds, what it does.
@@ -65,7 +76,7 @@ pub(crate) struct Flag {
 /// Flags that cannot stand together.
 pub(crate) const CONFLICTS: [(&str, &str); 1] = [("quiet", "verbose")];
 
-pub(crate) static FLAGS: [Flag; 22] = [
+static FLAGS: [Flag; 22] = [
     Flag {
         name: "list",
         short: None,
@@ -332,7 +343,7 @@ pub(crate) static FLAGS: [Flag; 22] = [
     },
 ];
 
-fn text(value: &OsStr) -> Result<&str, Refusal> {
+pub(crate) fn text(value: &OsStr) -> Result<&str, Refusal> {
     value.to_str().ok_or_else(|| Refusal::new("not UTF-8", "UTF-8 text"))
 }
 
@@ -385,7 +396,7 @@ fn windows(text: &str) -> Result<Windows, Refusal> {
 }
 
 /// Reads digits with at most one point between them, 0..=`most`; no sign, exponent or NaN.
-fn decimal(text: &str, most: f64) -> Result<f64, &'static str> {
+pub(crate) fn decimal(text: &str, most: f64) -> Result<f64, &'static str> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) {
@@ -400,7 +411,7 @@ mod tests {
     use super::*;
 
     fn set(name: &str, value: &str) -> Result<Options, Refusal> {
-        let flag = FLAGS.iter().find(|flag| flag.name == name).expect(name);
+        let flag = every().find(|flag| flag.name == name).expect(name);
         let mut options = Options::default();
         (flag.set)(&mut options, OsStr::new(value))?;
         Ok(options)
@@ -408,12 +419,13 @@ mod tests {
 
     #[test]
     fn defaults_that_help_shows_are_those_that_hold() {
-        for flag in &FLAGS {
+        for flag in every() {
             let is_derived = matches!(
                 flag.default,
                 "" | "none"
                     | "by workload"
                     | "as fast as it goes"
+                    | "calibrated"
                     | "benches/runs/simulations.jsonl in a clone"
             );
             if !is_derived {

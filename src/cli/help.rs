@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::cli::args::{Topic, Workload};
-use crate::cli::flag::{FLAGS, Flag, Scope};
+use crate::cli::flag::{Flag, Scope};
 use crate::config::parse::Choice;
 use crate::config::{Form, Knob, Lifetime, Preset};
 
@@ -78,7 +78,7 @@ fn millstream() -> String {
 
 fn flags(scope: Scope) -> String {
     let mut page = String::new();
-    for flag in FLAGS.iter().filter(|flag| scope.takes(flag.scope)) {
+    for flag in scope.flags() {
         row(&mut page, &names(flag), flag.help);
         if let Some((_, allowed)) = flag.value {
             row(&mut page, "", &format!("{allowed}; default {}", flag.default));
@@ -170,7 +170,7 @@ mod tests {
         for (name, workload) in Workload::NAMES {
             assert!(page.contains(name) && page.contains(workload.about()), "{name}");
         }
-        for flag in FLAGS.iter().filter(|flag| Scope::Bench.takes(flag.scope)) {
+        for flag in Scope::Bench.flags() {
             assert!(page.contains(&names(flag)) && page.contains(flag.help), "{}", flag.name);
         }
         for knob in Knob::all() {

@@ -49,6 +49,8 @@ pub struct RunOptions {
     pub event_rate: Option<u64>,
     /// Whether what a workload is compared with is measured beside it.
     pub baseline: Baseline,
+    /// What `hot-key` makes hot, and what it does about a record.
+    pub hot: HotOptions,
     /// Where to write the input.
     pub dump: Option<PathBuf>,
     /// Where to write the results.
@@ -70,10 +72,86 @@ impl Default for RunOptions {
             windows: Windows::Tumbling(Duration::from_secs(1)),
             event_rate: None,
             baseline: Baseline::On,
+            hot: HotOptions::default(),
             dump: None,
             output: None,
         }
     }
+}
+
+/// What `hot-key` and `hot-key-shift` make hot, and what they do about a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HotOptions {
+    /// The share of the records on the hot keys, 0..=1.
+    pub share: f64,
+    /// How many keys are hot at once.
+    pub keys: u64,
+    /// Where the hot keys are at the start.
+    pub placing: Placing,
+    /// Work on each record, in nanoseconds.
+    pub work_ns: u64,
+    /// Work on each record, in rounds of its loop; `None` makes it as long as `work_ns` says.
+    pub work_rounds: Option<u32>,
+    /// Whether the operator merges.
+    pub mergeable: Mergeable,
+    /// From one shift to the next; `None` leaves it to the workload.
+    pub period: Option<Period>,
+    /// How many keyed stages there are; the second one watches the order.
+    pub stages: Stages,
+    /// Moves of the hottest units that are forced, per minute.
+    pub force_moves: u64,
+}
+
+impl Default for HotOptions {
+    fn default() -> HotOptions {
+        HotOptions {
+            share: 0.8,
+            keys: 1,
+            placing: Placing::Hashed,
+            work_ns: 200,
+            work_rounds: None,
+            mergeable: Mergeable::Yes,
+            period: None,
+            stages: Stages::One,
+            force_moves: 0,
+        }
+    }
+}
+
+/// Where hot keys are at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    /// Where their hash puts them.
+    Hashed,
+    /// On one partition.
+    Colocated,
+}
+
+/// Whether an operator merges, so that its records can be combined on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mergeable {
+    /// It is an aggregate.
+    Yes,
+    /// It takes records one by one.
+    No,
+}
+
+/// From one shift of the hot keys to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// So many records.
+    Records(u64),
+    /// As many records as are offered in this time.
+    Time(Duration),
+}
+
+/// How many keyed stages a job has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stages {
+    /// The one that works.
+    One,
+    /// Another one behind it, with the same keys.
+    Two,
 }
 
 /// What `simulate` simulates.
@@ -230,6 +308,25 @@ impl fmt::Display for Windows {
             Windows::Session(gap) => write!(f, "session:{}", text(gap)),
         }
     }
+}
+
+/// Writes the value as its flag takes it.
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Period::Records(records) => write!(f, "{records}"),
+            Period::Time(time) => f.write_str(&parse::duration_text(*time)),
+        }
+    }
+}
+
+impl Choice for Mergeable {
+    const NAMES: &'static [(&'static str, Mergeable)] =
+        &[("yes", Mergeable::Yes), ("no", Mergeable::No)];
+}
+
+impl Choice for Stages {
+    const NAMES: &'static [(&'static str, Stages)] = &[("1", Stages::One), ("2", Stages::Two)];
 }
 
 impl Choice for Baseline {

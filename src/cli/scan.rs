@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use lexopt::{Arg, Parser};
 
-use crate::cli::flag::{CONFLICTS, FLAGS, Flag, Scope};
+use crate::cli::flag::{self, CONFLICTS, Flag, Scope};
 use crate::cli::options::Options;
 use crate::config::parse::Refusal;
 use crate::config::wording::{closest, shown};
@@ -116,7 +116,7 @@ impl Scan {
     }
 
     fn entry(&self, written: &str) -> Option<Entry> {
-        let flags = || FLAGS.iter().filter(|flag| self.scope.takes(flag.scope));
+        let flags = || self.scope.flags();
         match written.strip_prefix("--") {
             Some(name) => Knob::named(name)
                 .filter(|_| self.scope.takes_knobs())
@@ -162,7 +162,7 @@ impl Scan {
     /// Notes the unknown flag, and drops the value that was probably meant for it.
     fn refuse_unknown(&mut self, written: &str, parser: &mut Parser) {
         let name = written.strip_prefix("--").unwrap_or_default();
-        let foreign = FLAGS.iter().find(|flag| flag.name == name);
+        let foreign = flag::every().find(|flag| flag.name == name);
         let (takes_value, hint) = match (foreign, self.meant(name)) {
             (Some(flag), _) => {
                 (flag.value.is_some(), format!("allowed with {}", flag.scope.command()))
@@ -181,10 +181,9 @@ impl Scan {
 
     /// The flag whose name is nearest to `name`.
     fn meant(&self, name: &str) -> Option<Entry> {
-        let flags = FLAGS.iter().filter(|flag| self.scope.takes(flag.scope));
-        let knobs = Knob::all().iter().filter(|_| self.scope.takes_knobs());
-        let names = knobs.map(Knob::key).chain(flags.map(|flag| flag.name));
-        let name = closest(name, names)?;
+        let flags = self.scope.flags().map(|flag| flag.name);
+        let knobs = Knob::all().iter().filter(|_| self.scope.takes_knobs()).map(Knob::key);
+        let name = closest(name, knobs.chain(flags))?;
         self.entry(&format!("--{name}"))
     }
 

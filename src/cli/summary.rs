@@ -167,8 +167,9 @@ impl Summary {
         }
         rows.extend(self.hiccup_ns.iter().map(|one| ("hiccups".to_owned(), distribution(one))));
         rows.extend(self.rss_bytes_max.map(|peak| ("memory, most".to_owned(), mebibytes(peak))));
-        let result = self.result.iter().map(|(name, value)| (name.replace('_', " "), shown(value)));
-        rows.extend(result);
+        // Lists are for programs.
+        let result = self.result.iter().filter(|(_, value)| !value.is_array());
+        rows.extend(result.map(|(name, value)| (name.replace('_', " "), shown(value))));
         let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         for (name, value) in rows {
             writeln!(text, "  {name:<width$}  {value}").expect("a string takes everything");
@@ -232,7 +233,8 @@ fn parameters(workload: Workload, bench: &Bench<'_>) -> Map<String, Value> {
         ("dump", json!(options.dump.as_deref().map(|path| path.display().to_string()))),
         ("output", json!(options.output.as_deref().map(|path| path.display().to_string()))),
     ];
-    parameters.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let own = own.into_iter().chain(workload::hot_key::parameters(&options.hot));
+    parameters.extend(own.map(|(name, value)| (name.to_owned(), value)));
     parameters
 }
 

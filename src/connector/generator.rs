@@ -203,7 +203,7 @@ impl BenchInput {
 
 /// `bits` as a fraction of 2^64, times `keys`.
 #[inline]
-fn scale(bits: u64, keys: u64) -> u64 {
+pub(super) fn scale(bits: u64, keys: u64) -> u64 {
     ((u128::from(bits) * u128::from(keys)) >> 64) as u64
 }
 

@@ -15,6 +15,7 @@ pub mod channel;
 pub mod event_times;
 pub mod file;
 pub mod generator;
+pub mod hot_keys;
 #[cfg(feature = "nexmark")]
 pub mod nexmark;
 

@@ -69,6 +69,6 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
     Ok(Outcome { runs, result, ..Outcome::default() })
 }
 
-fn result_line((key, (count, sum)): Counted) -> Value {
+pub(super) fn result_line((key, (count, sum)): Counted) -> Value {
     json!({ "key": key, "count": count, "sum": sum })
 }

@@ -158,7 +158,7 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
 }
 
 /// The median of every figure.
-fn medians(repetitions: &[Percentiles]) -> Percentiles {
+pub(super) fn medians(repetitions: &[Percentiles]) -> Percentiles {
     let figure = |of: fn(&Percentiles) -> u64| {
         let mut figures: Vec<u64> = repetitions.iter().map(of).collect();
         figures.sort_unstable();

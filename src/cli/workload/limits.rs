@@ -8,6 +8,8 @@ use crate::cli::options::RunOptions;
 const RECORDS: u64 = 100_000_000;
 /// Queries without a time limit keep something of every event.
 const NEXMARK_RECORDS: u64 = 20_000_000;
+/// Records on which the processor works take longer.
+const WORK_RECORDS: u64 = 20_000_000;
 const PACED_FOR: Duration = Duration::from_secs(5);
 const LATENCY_RATE: u64 = 1_000_000;
 const LATENCY_WARMUP: Duration = Duration::from_millis(500);
@@ -34,17 +36,9 @@ impl Limits {
         let given = Limits { records, duration, rate, warmup: warmup.unwrap_or_default() };
         let ends = records.is_some() || duration.is_some();
         match workload {
-            Workload::Latency => {
-                let duration = duration.or((!ends).then_some(LATENCY_FOR));
-                // A short run is not all warm-up.
-                let short = duration.map_or(Duration::ZERO, |duration| duration / 10);
-                Limits {
-                    rate: rate.or(Some(LATENCY_RATE)),
-                    warmup: warmup.unwrap_or(LATENCY_WARMUP.min(short)),
-                    duration,
-                    ..given
-                }
-            }
+            Workload::Latency => given.paced(warmup),
+            // Records alone say when it shifts; a time does at a rate.
+            Workload::HotKeyShift if records.is_none() || duration.is_some() => given.paced(warmup),
             // These two have no load.
             Workload::Idle => {
                 Limits { records: None, duration: duration.or(Some(IDLE_FOR)), rate: None, ..given }
@@ -55,7 +49,24 @@ impl Limits {
             _ if ends => given,
             _ if rate.is_some() => Limits { duration: Some(PACED_FOR), ..given },
             Workload::Nexmark(_) => Limits { records: Some(NEXMARK_RECORDS), ..given },
+            Workload::HotKey | Workload::HotKeyShift => {
+                Limits { records: Some(WORK_RECORDS), ..given }
+            }
             _ => Limits { records: Some(RECORDS), ..given },
+        }
+    }
+
+    /// With a rate, and a warm-up where `warmup` is none.
+    fn paced(self, warmup: Option<Duration>) -> Limits {
+        let ends = self.records.is_some() || self.duration.is_some();
+        let duration = self.duration.or((!ends).then_some(LATENCY_FOR));
+        // A short run is not all warm-up.
+        let short = duration.map_or(Duration::ZERO, |duration| duration / 10);
+        Limits {
+            rate: self.rate.or(Some(LATENCY_RATE)),
+            warmup: warmup.unwrap_or(LATENCY_WARMUP.min(short)),
+            duration,
+            ..self
         }
     }
 
@@ -83,6 +94,8 @@ mod tests {
         let latency = Limits::new(Workload::Latency, &options);
         assert_eq!((latency.rate, latency.warmup), (Some(LATENCY_RATE), LATENCY_WARMUP));
         assert_eq!(latency.lasting(), Some(LATENCY_FOR + LATENCY_WARMUP));
+        assert_eq!(Limits::new(Workload::HotKeyShift, &options), latency);
+        assert_eq!(Limits::new(Workload::HotKey, &options).records, Some(WORK_RECORDS));
         assert_eq!(Limits::new(Workload::Idle, &options).duration, Some(IDLE_FOR));
     }
 
@@ -98,5 +111,17 @@ mod tests {
             Limits { records: Some(7), duration: None, rate: Some(9), warmup: Duration::ZERO };
         assert_eq!(Limits::new(Workload::Latency, &options), expected);
         assert_eq!(Limits::new(Workload::KeyedCount, &options), expected);
+    }
+
+    #[test]
+    fn a_shift_has_a_rate_unless_records_alone_end_it() {
+        let limits = |records, duration| {
+            let options = RunOptions { records, duration, ..RunOptions::default() };
+            Limits::new(Workload::HotKeyShift, &options)
+        };
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(limits(Some(7), None).rate, None);
+        assert_eq!(limits(Some(7), second).rate, Some(LATENCY_RATE));
+        assert_eq!(limits(None, second).rate, Some(LATENCY_RATE));
     }
 }

@@ -6,6 +6,7 @@ mod feed;
 mod fold;
 mod gather;
 mod hiccup;
+pub(crate) mod hot_key;
 mod idle;
 mod keyed_count;
 mod lane;
@@ -57,6 +58,7 @@ pub(crate) fn run(workload: Workload, bench: &Bench<'_>) -> Result<Outcome> {
         Workload::KeyedCount => keyed_count::run(bench),
         Workload::WindowSum => window_sum::run(bench),
         Workload::Nexmark(query) => nexmark::run(query, bench),
+        Workload::HotKey | Workload::HotKeyShift => hot_key::run(workload, bench),
         Workload::Latency => latency::run(bench),
         Workload::Idle => idle::run(bench),
         Workload::Startup => startup::run(bench),

@@ -36,13 +36,13 @@ pub(crate) struct Totals {
 
 impl Totals {
     #[inline]
-    fn add(&mut self, (key, (count, sum)): Counted) {
+    pub(super) fn add(&mut self, (key, (count, sum)): Counted) {
         self.keys += 1;
         self.total_count += count;
         self.checksum = self.checksum.wrapping_add(key_checksum(key, count, sum));
     }
 
-    fn merge(&mut self, mut other: Totals) {
+    pub(super) fn merge(&mut self, mut other: Totals) {
         self.keys += other.keys;
         self.total_count += other.total_count;
         self.checksum = self.checksum.wrapping_add(other.checksum);
