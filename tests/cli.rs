@@ -8,6 +8,9 @@ mod bench;
 #[cfg(unix)]
 #[path = "cli/event_time.rs"]
 mod event_time;
+#[cfg(unix)]
+#[path = "cli/hot_key.rs"]
+mod hot_key;
 #[path = "cli/simulate.rs"]
 mod simulate;
 

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::{millstream, refusal, text};
 
-const SEED: u64 = 1;
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(crate) const SEED: u64 = 1;
+pub(crate) const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 // The definitions are written down here once more, apart from the library's, since other programs
 // rely on them.
@@ -28,7 +28,7 @@ pub(crate) fn pair(index: u64, keys: u64) -> (u64, u64) {
     (((u128::from(bits) * u128::from(keys)) >> 64) as u64, bits & 0xFFFF)
 }
 
-fn counted(records: u64, keys: u64) -> BTreeMap<u64, (u64, u64)> {
+pub(crate) fn counted(records: u64, keys: u64) -> BTreeMap<u64, (u64, u64)> {
     let mut counted = BTreeMap::new();
     for (key, value) in (0..records).map(|index| pair(index, keys)) {
         let entry: &mut (u64, u64) = counted.entry(key).or_default();
@@ -37,7 +37,7 @@ fn counted(records: u64, keys: u64) -> BTreeMap<u64, (u64, u64)> {
     counted
 }
 
-fn checksum(counted: &BTreeMap<u64, (u64, u64)>) -> u64 {
+pub(crate) fn checksum(counted: &BTreeMap<u64, (u64, u64)>) -> u64 {
     let of_key = |(key, (count, sum)): (&u64, &(u64, u64))| mix64(key ^ mix64(count ^ mix64(*sum)));
     counted.iter().map(of_key).fold(0, u64::wrapping_add)
 }

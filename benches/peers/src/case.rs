@@ -3,6 +3,7 @@
 use millstream::connector::generator::{BenchInput, Skew};
 
 use crate::Fault;
+use crate::hot::Hot;
 use crate::nexmark::QUERIES;
 
 /// One row of the table.
@@ -18,10 +19,12 @@ pub struct Case {
     pub warm: bool,
     /// Number of the NEXMark query, if it is one: then the keys mean nothing.
     pub query: Option<usize>,
+    /// What is hot, if there is work on each record.
+    pub hot: Option<Hot>,
 }
 
 const fn case(name: &'static str, keys: u64, skew: Skew, records: u64) -> Case {
-    Case { name, keys, skew, records, warm: false, query: None }
+    Case { name, keys, skew, records, warm: false, query: None, hot: None }
 }
 
 const fn nexmark(name: &'static str, query: usize) -> Case {
@@ -51,6 +54,17 @@ pub const NEXMARK: [Case; QUERIES] = [
     nexmark("nexmark-q8", 8),
 ];
 
+const fn hot(name: &'static str, hot: Hot) -> Case {
+    Case { hot: Some(hot), ..case(name, 100_000, Skew::Uniform, 10_000_000) }
+}
+
+/// Those of `--hot-keys`: 8 keys of one worker with 80 % of the records, and no key that is hot.
+pub const HOT: [Case; 3] = [
+    hot("hot-key", Hot { share: 0.8, keys: 8, shifts: false }),
+    hot("hot-key-shift", Hot { share: 0.8, keys: 8, shifts: true }),
+    hot("hot-key-twin", Hot { share: 0.0, keys: 8, shifts: false }),
+];
+
 impl Case {
     /// Small enough for a test, with several blocks and a last one that is not full.
     #[cfg(test)]
@@ -60,7 +74,7 @@ impl Case {
 
     /// The case called `name`.
     pub fn named(name: &str) -> Result<Case, Fault> {
-        let all = || CASES.into_iter().chain(NEXMARK);
+        let all = || CASES.into_iter().chain(NEXMARK).chain(HOT);
         all().find(|case| case.name == name).ok_or_else(|| {
             let known: Vec<_> = all().map(|case| case.name).collect();
             Fault::usage(format!("no case `{name}`; there are {}", known.join(", ")))

@@ -10,9 +10,9 @@ use crate::nexmark::events::Events;
 use crate::nexmark::{EVENT_RATE, Job};
 use crate::options::Options;
 use crate::settings::{contender, parsed};
-use crate::suite::{RUN, RUN_LATENCY, SPIN};
+use crate::suite::{RUN, RUN_HOT, RUN_LATENCY, SPIN};
 use crate::work::{ORACLE, Pass, Work};
-use crate::{Fault, cores, latency, nexmark};
+use crate::{Fault, cores, hot, latency, nexmark};
 
 /// Does what `words` say, if they are a parent's to its child, and returns the report.
 pub fn obey(words: &[String]) -> Option<Result<Value, Fault>> {
@@ -22,6 +22,12 @@ pub fn obey(words: &[String]) -> Option<Result<Value, Fault>> {
         [RUN, case, records, seconds, name, shape, cores, seed] => {
             let order = Order::parse(name, shape, cores, seed);
             Some(order.and_then(|order| order.run(case, parsed(records)?, parsed(seconds)?)))
+        }
+        [RUN_HOT, rounds, case, records, seconds, name, shape, cores, seed] => {
+            let order = Order::parse(name, shape, cores, seed);
+            Some(order.and_then(|order| {
+                order.run_hot((case, parsed(records)?, parsed(rounds)?), parsed(seconds)?)
+            }))
         }
         [RUN_LATENCY, seconds, name, shape, cores, seed] => {
             let order = Order::parse(name, shape, cores, seed);
@@ -68,6 +74,20 @@ impl<'a> Order<'a> {
                 self.measure(records, seconds, || run(&job))
             }
         }
+    }
+
+    /// As [`run`](Self::run), of `(case, records, rounds)` with hot keys.
+    fn run_hot(&self, what: (&str, u64, u32), seconds: f64) -> Result<Value, Fault> {
+        let (case, records, rounds) = what;
+        let case = Case::named(case)?;
+        let (hot, run) = match (case.hot, contender(self.name)?.hot) {
+            (Some(hot), Some(entry)) => (hot, entry.run),
+            _ => return Err(Fault::usage(format!("no {} of {}", case.name, self.name))),
+        };
+        let (input, cores) =
+            (hot.input(case.input(self.seed)?, records, self.cores.len())?, &self.cores);
+        let job = hot::Job { records, input: &input, rounds, cores, options: Options(self.shape) };
+        self.measure(records, seconds, || run(&job))
     }
 
     fn measure(&self, records: u64, seconds: f64, run: impl Fn() -> Pass) -> Result<Value, Fault> {

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
-use millstream::connector::generator::{BLOCK, BenchInput, Dealt};
+use millstream::connector::generator::{BLOCK, BenchInput, Dealt, Recipe};
+use millstream::connector::hot_keys::HotInput;
 use millstream::dataflow::{Collector, Emit, Meta};
 
 use crate::case::Case;
@@ -77,9 +78,9 @@ impl Line {
 /// Warm-up is one record (key, 0) for every key, from every worker. So state in front of an
 /// exchange is warm too, and the checksum covers it for all contenders alike.
 #[derive(Clone, Debug)]
-pub struct Feed {
+pub struct Feed<R = BenchInput> {
     warm: std::ops::Range<u64>,
-    timed: Dealt<BenchInput>,
+    timed: Dealt<R>,
 }
 
 impl Feed {
@@ -88,7 +89,16 @@ impl Feed {
         let warm = if case.warm { 0..input.keys() } else { 0..0 };
         Feed { warm, timed: input.partition(worker, workers, Some(case.records)) }
     }
+}
 
+impl Feed<HotInput> {
+    /// The feed of `worker` of `workers` with hot keys: `records` of all together, no warm-up.
+    pub fn hot(records: u64, input: &HotInput, worker: usize, workers: usize) -> Self {
+        Feed { warm: 0..0, timed: Dealt::new(input.clone(), worker, workers, Some(records)) }
+    }
+}
+
+impl<R: Recipe<Item = Record>> Feed<R> {
     /// Appends the next warm-up records, at most `max`, and returns how many; 0 at their end.
     pub fn fill_warm(&mut self, max: usize, out: &mut Vec<Record>) -> usize {
         self.emit_warm(max, &mut Collector::new(out, Meta::default()))

@@ -4,6 +4,7 @@ mod case;
 mod child;
 mod cores;
 mod feed;
+mod hot;
 mod latency;
 mod nexmark;
 mod options;

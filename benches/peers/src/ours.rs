@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use millstream::Result;
-use millstream::config::{Config, Idle, PreAggregate};
-use millstream::connector::generator::{BenchInput, keyed_count_checksum};
+use millstream::config::{Config, Idle, PreAggregate, Rebalance};
+use millstream::connector::generator::{Recipe, keyed_count_checksum};
 use millstream::dataflow::{
     Collector, Emit, Pipeline, Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext,
 };
@@ -18,11 +18,10 @@ use millstream::engine::Engine;
 use millstream::record::Batch;
 use millstream::state::aggregate::{Count, sum};
 
-use crate::case::Case;
 use crate::feed::{Feed, Line, Record};
 use crate::options::Options;
 use crate::work::{Contender, Pass, Work};
-use crate::{ours_latency, ours_nexmark};
+use crate::{hot, ours_latency, ours_nexmark};
 
 /// `ours` and `ours_pre_aggregated`.
 pub const CONTENDERS: &[Contender] = &[
@@ -32,6 +31,7 @@ pub const CONTENDERS: &[Contender] = &[
         run,
         latency: Some(ours_latency::run),
         nexmark: Some(ours_nexmark::ENTRY),
+        hot: Some(hot::ours::ENTRY),
     },
     Contender {
         name: "ours_pre_aggregated",
@@ -39,6 +39,7 @@ pub const CONTENDERS: &[Contender] = &[
         run: run_pre_aggregating,
         latency: None,
         nexmark: None,
+        hot: None,
     },
 ];
 
@@ -54,18 +55,21 @@ pub fn run_pre_aggregating(work: &Work<'_>) -> Pass {
 
 fn run_with(work: &Work<'_>, pre_aggregate: PreAggregate) -> Pass {
     let line = Arc::new(Line::new(work.cores.len()));
-    let outcome = Arc::new(Mutex::new((None, 0)));
+    let outcome = Outcome::default();
     let pipeline = Pipeline::new(work.case.name);
+    let (case, input) = (*work.case, work.input.clone());
     pipeline
-        .source(FeedConnector {
-            case: *work.case,
-            input: work.input.clone(),
-            line: Arc::clone(&line),
-        })
+        .source(FeedConnector::new(&line, move |worker, workers| {
+            Feed::new(&case, &input, worker, workers)
+        }))
         .key_by(|record| record.0)
         .aggregate((Count, sum(|record: &Record| record.1)))
         .sink(ChecksumConnector { outcome: Arc::clone(&outcome) });
-    let config = config(work.cores, work.options, pre_aggregate);
+    pass(pipeline, config(work.cores, work.options, pre_aggregate), &line, &outcome)
+}
+
+/// Runs `pipeline`, which starts at `line` and ends in `outcome`.
+pub fn pass(pipeline: Pipeline, config: Config, line: &Line, outcome: &Outcome) -> Pass {
     Engine::new(config).and_then(|engine| engine.run(pipeline)).expect("the job runs");
     let (end, checksum) = *outcome.lock().expect("nobody panicked");
     Pass { seconds: line.seconds_until(end.expect("a partition finished")), checksum }
@@ -77,26 +81,43 @@ pub fn config(cores: &[usize], options: Options<'_>, pre_aggregate: PreAggregate
         .cores(cores.iter().copied().collect())
         .partitions(cores.len())
         .idle(if options.is("idle", "spin") { Idle::Spin } else { Idle::Park })
+        .rebalance(match options.text("rebalance") {
+            Some("off") => Rebalance::Off,
+            Some("groups") => Rebalance::Groups,
+            Some("keys") => Rebalance::Keys,
+            _ => Rebalance::Combine,
+        })
         .pre_aggregate(pre_aggregate);
     builder.build().expect("these values are within their bounds")
 }
 
-struct FeedConnector {
-    case: Case,
-    input: BenchInput,
+/// The source of what `feed_of(partition, partitions)` gives, which waits at a line.
+pub struct FeedConnector<F> {
+    feed_of: F,
     line: Arc<Line>,
 }
 
-impl SourceConnector for FeedConnector {
+impl<F> FeedConnector<F> {
+    /// See [`FeedConnector`].
+    pub fn new(line: &Arc<Line>, feed_of: F) -> FeedConnector<F> {
+        FeedConnector { feed_of, line: Arc::clone(line) }
+    }
+}
+
+impl<R, F> SourceConnector for FeedConnector<F>
+where
+    R: Recipe<Item = Record>,
+    F: Fn(usize, usize) -> Feed<R> + Send + 'static,
+{
     type Item = Record;
-    type Source = FeedSource;
+    type Source = FeedSource<R>;
 
     fn name(&self) -> String {
         "feed".to_owned()
     }
 
-    fn open(&mut self, context: &TaskContext) -> Result<FeedSource> {
-        let feed = Feed::new(&self.case, &self.input, context.partition, context.partitions);
+    fn open(&mut self, context: &TaskContext) -> Result<FeedSource<R>> {
+        let feed = (self.feed_of)(context.partition, context.partitions);
         Ok(FeedSource { feed, line: Arc::clone(&self.line), stage: Stage::Warming })
     }
 }
@@ -107,13 +128,14 @@ enum Stage {
     Running,
 }
 
-struct FeedSource {
-    feed: Feed,
+/// One partition's end of a [`FeedConnector`].
+pub struct FeedSource<R> {
+    feed: Feed<R>,
     line: Arc<Line>,
     stage: Stage,
 }
 
-impl Source for FeedSource {
+impl<R: Recipe<Item = Record>> Source for FeedSource<R> {
     type Item = Record;
 
     #[inline]
@@ -146,10 +168,13 @@ impl Source for FeedSource {
     }
 }
 
-type Outcome = Arc<Mutex<(Option<Instant>, u64)>>;
+/// When the last partition was done, and the checksum of all.
+pub type Outcome = Arc<Mutex<(Option<Instant>, u64)>>;
 
-struct ChecksumConnector {
-    outcome: Outcome,
+/// The sink that adds the checksum up.
+pub struct ChecksumConnector {
+    /// Of all partitions.
+    pub outcome: Outcome,
 }
 
 impl SinkConnector for ChecksumConnector {
@@ -165,7 +190,8 @@ impl SinkConnector for ChecksumConnector {
     }
 }
 
-struct ChecksumSink {
+/// One partition's end of a [`ChecksumConnector`].
+pub struct ChecksumSink {
     outcome: Outcome,
     checksum: u64,
 }

@@ -29,6 +29,7 @@ pub fn case(measured: &Measured, all: &[Series]) -> Value {
     report["spread"] = Value::Object(spread);
     report["ratio"] = ratios(&report);
     report["shapes"] = shapes(all);
+    report["work_rounds"] = json!(measured.rounds);
     report["checksum"] = measured.checksum.map_or(Value::Null, |sum| json!(format!("{sum:#018x}")));
     report
 }
@@ -163,8 +164,13 @@ mod tests {
             series("timely", "epoch=4096", &[10.0, 10.0, 10.0]),
             series("timely", "epoch=16384", &[15.0, 12.0, 18.0]),
         ];
-        let measured =
-            Measured { case: CASES[0], checksum: Some(7), quiet: quiet.clone(), busy: Vec::new() };
+        let measured = Measured {
+            case: CASES[0],
+            checksum: Some(7),
+            rounds: None,
+            quiet: quiet.clone(),
+            busy: Vec::new(),
+        };
         let report = case(&measured, &quiet);
         assert_eq!(report["timely"], 15);
         assert_eq!(report["spread"]["timely"], 0.4);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::Fault;
-use crate::case::{CASES, Case, NEXMARK};
+use crate::case::{CASES, Case, HOT, NEXMARK};
 use crate::cores;
 use crate::work::{Contender, LATENCY, NAMES, contenders};
 
@@ -15,8 +15,9 @@ Runs the same work on several engines, interleaved, and prints medians and ratio
 
 usage: millstream-peers [flags]
   --nexmark           NEXMark q0 to q8 instead of the counts per key and the latency
+  --hot-keys          work on each record, most of them on hot keys, instead of these
   --cases A,B         of keys-1k keys-100k keys-10m-cold keys-10m-warm zipf-1.0 zipf-1.4 latency
-                      nexmark-q0 ... nexmark-q8
+                      nexmark-q0 ... nexmark-q8 hot-key hot-key-shift hot-key-twin
   --contenders A,B    of ours ours_pre_aggregated timely timely_preagg renoir renoir_preagg
                       plain_loop
   --repetitions N     runs of each, default 5
@@ -24,6 +25,7 @@ usage: millstream-peers [flags]
   --records N         records of a pass, instead of the case's own number
   --cores A,B         one worker on each, default the first two allowed
   --seed N            default 1
+  --work-ns W         nanoseconds of work on each record of a hot-key case, default 200
   --shape TEXT        options of the contenders instead of their best ones, as `epoch=4096 hash=fx`
   --busy-core         each run a second time with a busy process on the first core
   --memory            peak resident memory of one pass over keys-10m-cold instead of speed
@@ -67,6 +69,8 @@ pub struct Settings {
     pub cores: Vec<usize>,
     /// Of the input.
     pub seed: u64,
+    /// Work on each record of a hot-key case.
+    pub work_ns: u64,
     /// Options instead of a contender's own shapes.
     pub shape: Option<String>,
     /// What to measure.
@@ -86,6 +90,7 @@ impl Settings {
             seconds: 2.0,
             cores: cores::allowed()?.into_iter().take(2).collect(),
             seed: 1,
+            work_ns: 200,
             shape: None,
             mode: Mode::Quiet,
             format: Format::Text,
@@ -97,6 +102,7 @@ impl Settings {
                 Long("help") | Short('h') => return Ok(None),
                 Long("busy-core") => settings.mode = Mode::BusyCore,
                 Long("nexmark") => (settings.cases, settings.latency) = (NEXMARK.to_vec(), false),
+                Long("hot-keys") => (settings.cases, settings.latency) = (HOT.to_vec(), false),
                 Long("memory") => settings.mode = Mode::Memory,
                 Long("records") => records = Some(number::<u64>(&mut parser)?),
                 Long(name) => {
@@ -128,6 +134,7 @@ impl Settings {
             "repetitions" => self.repetitions = parsed(value)?,
             "seconds" => self.seconds = parsed(value)?,
             "seed" => self.seed = parsed(value)?,
+            "work-ns" => self.work_ns = parsed(value)?,
             "shape" => self.shape = Some(value.to_owned()),
             "format" if value == "json" => self.format = Format::Json,
             "format" if value == "text" => self.format = Format::Text,

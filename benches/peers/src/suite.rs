@@ -4,13 +4,15 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::Fault;
 use crate::case::Case;
 use crate::settings::{Mode, Settings};
 use crate::work::{Contender, ORACLE};
+use crate::{Fault, hot};
 
 /// Word that starts a child process with one run of the throughput of one contender.
 pub const RUN: &str = "run-one";
+/// Word that starts a child process with one run of the work of one contender on hot keys.
+pub const RUN_HOT: &str = "run-hot";
 /// Word that starts a child process with one run of the latency of one contender.
 pub const RUN_LATENCY: &str = "run-latency";
 /// Word that starts a child process that keeps a core busy.
@@ -59,6 +61,8 @@ pub struct Measured {
     pub case: Case,
     /// What all contenders answered.
     pub checksum: Option<u64>,
+    /// Rounds of work on each record, with hot keys.
+    pub rounds: Option<u32>,
     /// Records per second; of `--memory`, bytes.
     pub quiet: Vec<Series>,
     /// Records per second with a busy process on the first core.
@@ -73,17 +77,18 @@ pub fn measure(settings: &Settings, case: &Case) -> Result<Measured, Fault> {
     let series = lineup(settings, |contender| contender.shapes_of(case));
     let busy = if settings.mode == Mode::BusyCore { series.clone() } else { Vec::new() };
     let checksum = case.query.map(|_| expected(settings, case)).transpose()?.flatten();
-    let mut measured = Measured { case: *case, checksum, quiet: series, busy };
+    let rounds = case.hot.map(|_| hot::rounds_of(settings.work_ns));
+    let mut measured = Measured { case: *case, checksum, rounds, quiet: series, busy };
     for repetition in 1..=settings.repetitions {
         eprintln!("{}: repetition {repetition} of {}", case.name, settings.repetitions);
         for series in &mut measured.quiet {
-            let report = run(settings, case, series)?;
+            let report = run(settings, case, rounds, series)?;
             agree(&mut measured.checksum, &report, series)?;
             series.figures.push(figure(settings, &report));
         }
         for series in &mut measured.busy {
             let _neighbour = Neighbour::start(settings.cores[0])?;
-            let report = run(settings, case, series)?;
+            let report = run(settings, case, rounds, series)?;
             agree(&mut measured.checksum, &report, series)?;
             series.figures.push(figure(settings, &report));
         }
@@ -95,7 +100,7 @@ pub fn measure(settings: &Settings, case: &Case) -> Result<Measured, Fault> {
 fn expected(settings: &Settings, case: &Case) -> Result<Option<u64>, Fault> {
     let oracle = Series { contender: ORACLE, shape: String::new(), figures: Vec::new() };
     eprintln!("{}: oracle", case.name);
-    Ok(run(settings, case, &oracle)?["checksum"].as_u64())
+    Ok(run(settings, case, None, &oracle)?["checksum"].as_u64())
 }
 
 /// A series for every contender and shape.
@@ -140,12 +145,23 @@ fn agree(checksum: &mut Option<u64>, report: &Value, series: &Series) -> Result<
     Ok(())
 }
 
-fn run(settings: &Settings, case: &Case, series: &Series) -> Result<Value, Fault> {
+fn run(
+    settings: &Settings,
+    case: &Case,
+    rounds: Option<u32>,
+    series: &Series,
+) -> Result<Value, Fault> {
     // Without time to measure, a child does one pass: the oracle's, or that whose memory counts.
     let is_one_pass = settings.mode == Mode::Memory || series.contender == ORACLE;
     let seconds = if is_one_pass { 0.0 } else { settings.seconds };
-    let records = case.records.to_string();
-    run_child(settings, series, &[RUN, case.name, &records, &seconds.to_string()])
+    let (records, seconds) = (case.records.to_string(), seconds.to_string());
+    match rounds {
+        None => run_child(settings, series, &[RUN, case.name, &records, &seconds]),
+        Some(rounds) => {
+            let rounds = rounds.to_string();
+            run_child(settings, series, &[RUN_HOT, &rounds, case.name, &records, &seconds])
+        }
+    }
 }
 
 /// Runs a child and returns the object that it prints.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use foldhash::fast::FixedState;
-use millstream::connector::generator::{BenchInput, mix64};
+use millstream::connector::generator::{BenchInput, Recipe, mix64};
 use rustc_hash::FxBuildHasher;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -26,8 +26,10 @@ use crate::work::{Pass, Work};
 
 /// A key's partial result: key, count, sum.
 type Partial = (u64, u64, u64);
-type NoOutput<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<()>>>;
-type Answer = Rc<Cell<Option<u64>>>;
+/// The output of an operator that has none.
+pub type NoOutput<'a> = OutputBuilderSession<'a, u64, CapacityContainerBuilder<Vec<()>>>;
+/// The checksum of a worker, once its input is over.
+pub type Answer = Rc<Cell<Option<u64>>>;
 
 /// Counts behind an exchange.
 pub fn run(work: &Work<'_>) -> Pass {
@@ -97,28 +99,53 @@ fn run_worker<S>(worker: &mut Worker, job: &Job, is_local_first: bool) -> (Insta
 where
     S: BuildHasher + Default + 'static,
 {
-    cores::pin(job.cores[worker.index()]);
     let options = Options(&job.options);
-    let mut feed = Feed::new(&job.case, &job.input, worker.index(), worker.peers());
+    let start = Start { core: job.cores[worker.index()], line: &job.line, options };
+    let feed = Feed::new(&job.case, &job.input, worker.index(), worker.peers());
+    let route = route(options);
+    drive(worker, &start, feed, |records, answer| match is_local_first {
+        true => merged::<S>(counted_locally::<S>(records), answer, route),
+        false => counted::<S>(records, answer, route),
+    })
+}
+
+/// How a worker starts.
+pub struct Start<'a> {
+    /// Where it runs.
+    pub core: usize,
+    /// Where it waits for the others.
+    pub line: &'a Line,
+    /// Of the contender.
+    pub options: Options<'a>,
+}
+
+/// Puts `feed` into the dataflow that `build` makes, and steps until there is an answer.
+pub fn drive<R, F>(
+    worker: &mut Worker,
+    start: &Start<'_>,
+    mut feed: Feed<R>,
+    build: F,
+) -> (Instant, u64)
+where
+    R: Recipe<Item = Record>,
+    F: for<'s> FnOnce(StreamVec<'s, u64, Record>, Answer) -> StreamVec<'s, u64, ()>,
+{
+    cores::pin(start.core);
+    let options = start.options;
     let mut input = InputHandle::new();
     let probe = ProbeHandle::new();
     let answer = Answer::default();
     worker.dataflow(|scope| {
         let records = scope.input_from(&mut input);
-        let route = route(options);
-        if is_local_first {
-            merged::<S>(counted_locally::<S>(records), answer.clone(), route).probe_with(&probe);
-        } else {
-            counted::<S>(records, answer.clone(), route).probe_with(&probe);
-        }
+        build(records, answer.clone()).probe_with(&probe);
     });
     let epoch_records = options.number("epoch", 16384);
     let lag = options.number("lag", 1) as u64;
     let mut driver = Driver { worker, input, probe, lag, buffer: Vec::new() };
     driver.drive(|out| feed.fill_warm(epoch_records, out));
     driver.settle();
-    job.line.arrive();
-    while !job.line.is_open() {
+    start.line.arrive();
+    while !start.line.is_open() {
         driver.worker.step();
     }
     driver.drive(|out| feed.fill(epoch_records, out));
@@ -228,7 +255,8 @@ fn merged<'scope, S: BuildHasher + Default + 'static>(
     })
 }
 
-fn answer_at_end<S>(frontier: &MutableAntichain<u64>, answer: &Answer, table: &Table<S>) {
+/// Sets the answer when all records have come.
+pub fn answer_at_end<S>(frontier: &MutableAntichain<u64>, answer: &Answer, table: &Table<S>) {
     if frontier.is_empty() && answer.get().is_none() {
         answer.set(Some(checksum(table)));
     }

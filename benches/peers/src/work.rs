@@ -5,7 +5,7 @@ use millstream::connector::generator::BenchInput;
 use crate::case::Case;
 use crate::latency::{Latencies, Offer};
 use crate::options::Options;
-use crate::{nexmark, ours, plain, renoir_peer, timely_latency, timely_peer};
+use crate::{hot, nexmark, ours, plain, renoir_peer, timely_latency, timely_peer};
 
 /// One pass over the records of a case.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +43,17 @@ pub struct Contender {
     pub latency: Option<fn(&Offer<'_>) -> Latencies>,
     /// Runs the NEXMark queries, if it takes part in those.
     pub nexmark: Option<nexmark::Entry>,
+    /// Runs the work on hot keys, if it takes part in that.
+    pub hot: Option<hot::Entry>,
 }
 
 impl Contender {
     /// The shapes it is run in, none where it takes no part.
     pub fn shapes_of(&self, case: &Case) -> &'static [&'static str] {
-        match case.query {
-            None => self.shapes,
-            Some(query) => self.nexmark.map_or(&[], |entry| (entry.shapes)(query)),
+        match (case.query, case.hot) {
+            (None, None) => self.shapes,
+            (Some(query), _) => self.nexmark.map_or(&[], |entry| (entry.shapes)(query)),
+            (None, Some(_)) => self.hot.map_or(&[], |entry| entry.shapes),
         }
     }
 }
@@ -79,6 +82,7 @@ const PEERS: [Contender; 5] = [
         run: timely_peer::run,
         latency: Some(timely_latency::run),
         nexmark: Some(nexmark::timely::ENTRY),
+        hot: Some(hot::timely::ENTRY),
     },
     Contender {
         name: "timely_preagg",
@@ -86,6 +90,7 @@ const PEERS: [Contender; 5] = [
         run: timely_peer::run_pre_aggregating,
         latency: None,
         nexmark: None,
+        hot: None,
     },
     Contender {
         name: "renoir",
@@ -93,6 +98,7 @@ const PEERS: [Contender; 5] = [
         run: renoir_peer::run,
         latency: None,
         nexmark: Some(nexmark::renoir::ENTRY),
+        hot: None,
     },
     Contender {
         name: "renoir_preagg",
@@ -100,8 +106,16 @@ const PEERS: [Contender; 5] = [
         run: renoir_peer::run_pre_aggregating,
         latency: None,
         nexmark: None,
+        hot: None,
     },
-    Contender { name: "plain_loop", shapes: &[""], run: plain::run, latency: None, nexmark: None },
+    Contender {
+        name: "plain_loop",
+        shapes: &[""],
+        run: plain::run,
+        latency: None,
+        nexmark: None,
+        hot: None,
+    },
 ];
 
 /// All contenders, in the order in which they are interleaved.
