@@ -121,7 +121,10 @@ fn a_shift_at_a_rate_tells_latency_before_at_worst_and_until_it_recovered() {
              --colocate --work-ns 100{flags}"
         ));
         let result = &report["result"];
-        assert_eq!(report["latency_ns"]["count"], 12_000, "600 ms of 20,000 a second");
+        let count = report["latency_ns"]["count"].as_u64().expect("a count");
+        // Records of the warm-up take those with them that they are combined with.
+        let least = if flags.is_empty() { 11_500 } else { 12_000 };
+        assert!((least..=12_000).contains(&count), "600 ms of 20,000 a second: {count}");
         assert_eq!(result["total_count"], 14_000);
         let others = result["other_latency_ns"]["count"].as_u64().expect("a count");
         assert!((2_000..2_800).contains(&others), "a fifth, not {others}");

@@ -36,10 +36,13 @@ use crate::config::PreAggregate;
 use crate::config::parse::Choice;
 use crate::connector::generator::{Recipe, generator};
 use crate::connector::hot_keys::{Hit, HotInput, HotKeys};
-use crate::dataflow::{Collector, Emit, Pipeline};
+use crate::dataflow::{Collector, Emit, EmitAt, Pipeline};
 use crate::error::Result;
 use crate::exchange::combine::{Combiner, Mode};
 use crate::time::Nanos;
+
+/// How old a result gets at most, but for half of it, where records are combined at a rate.
+const FRESH: Duration = Duration::from_millis(1);
 
 pub(crate) fn run(workload: Workload, bench: &Bench<'_>) -> Result<Outcome> {
     let load = Load::new(workload, bench)?;
@@ -122,14 +125,16 @@ impl Load {
         ledger: &Ledger,
     ) -> Pipeline {
         let is_paced = bench.limits.rate.is_some();
-        let telling = match self.stages {
-            Stages::One if !is_paced => Telling::AtEnd,
-            Stages::One | Stages::Two => Telling::Each,
+        let (telling, emit_at) = match self.stages {
+            Stages::One if !is_paced => (Telling::AtEnd, EmitAt::End),
+            // What is combined on the way is held for half of this.
+            Stages::One | Stages::Two => (Telling::Each, EmitAt::Every(FRESH)),
         };
         let work = Work::new(self.rounds);
         let toil = Toil::new(work.clone(), telling);
         let pipeline = Pipeline::new(workload.name());
-        let keyed = pipeline.source(self.feed(bench, meter)).key_by(|piece: &Piece| piece.key);
+        let pieces = pipeline.source(self.feed(bench, meter));
+        let keyed = pieces.key_by(|piece: &Piece| piece.key).emit_at(emit_at);
         match (self.mergeable, self.stages) {
             (Mergeable::Yes, _) => {
                 let toiled = keyed.exchange(toil, move |context, own| {
