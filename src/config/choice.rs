@@ -1,6 +1,6 @@
 //! The words that knobs choose from, each a type of its own.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::core_list::CoreList;
 use crate::config::parse::Choice;
@@ -63,7 +63,8 @@ pub enum PreAggregate {
 }
 
 /// What the supervisor may do about load that is uneven. Each includes the one before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Rebalance {
     /// Nothing: a key stays on the partition that it starts on.
     Off,

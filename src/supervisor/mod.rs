@@ -1,7 +1,30 @@
-//! Who decides which keys are where: grants moves, and follows each to its end.
+//! Who should own which key: the load that is seen, the policy that decides, the log of both.
+//!
+//! A [`LoadView`] is plain data; a [`RebalancePolicy`] answers it with [`Decision`]s; [`checked`]
+//! refuses those that make no sense; the decision log writes both down, so that the same policy can
+//! be asked again. [`Grants`] say which moves may be open at once. All of this is pure: no thread,
+//! no clock, no message. The actor [`Supervisor`] carries out what they say.
 
 mod actor;
+mod adviser;
+mod average;
+mod check;
+mod decision;
+#[cfg(feature = "json")]
+pub mod decision_log;
 mod grants;
+mod load;
+pub mod policy;
+#[cfg(test)]
+mod sample;
 
 pub use actor::{Address, Ledger, Supervisor};
+pub use adviser::Adviser;
+pub use average::Average;
+pub use check::{OVERRIDES_MAX, UNITS_PER_MOVE_MAX, checked};
+pub use decision::{Action, Decision, Rule, Verdict};
 pub use grants::{Denied, Grants, Movable, Next, Proposal};
+pub use load::{
+    CORE, DomainLoad, KeyLoad, KeyRoute, LoadView, Occasion, OpenMove, PartitionLoad, Unit,
+};
+pub use policy::{Balanced, RebalancePolicy};
