@@ -17,6 +17,7 @@ mod load;
 pub mod policy;
 #[cfg(test)]
 mod sample;
+mod trace;
 
 pub use actor::{Address, Ledger, Supervisor};
 pub use adviser::Adviser;
@@ -28,3 +29,4 @@ pub use load::{
     CORE, DomainLoad, KeyLoad, KeyRoute, LoadView, Occasion, OpenMove, PartitionLoad, Unit,
 };
 pub use policy::{Balanced, RebalancePolicy};
+pub use trace::{Trace, TraceWriter};
