@@ -2,6 +2,7 @@
 //! any operator can be run through, a whole job on one thread from a seed.
 
 pub mod conformance;
+pub mod cores;
 mod executor;
 pub mod harness;
 mod random;
