@@ -13,6 +13,8 @@ mod event_time;
 mod hot_key;
 #[path = "cli/simulate.rs"]
 mod simulate;
+#[path = "cli/supervisor.rs"]
+mod supervisor;
 
 use std::io::Write;
 use std::path::Path;

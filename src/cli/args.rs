@@ -1,9 +1,12 @@
 //! Arguments to a typed command: which one, on what, with which configuration.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::cli::flag::Scope;
-use crate::cli::options::{Color, Options, RunOptions, ShowOptions, SimulateOptions};
+use crate::cli::options::{
+    Color, Options, RunOptions, ShowOptions, SimulateOptions, WhatIfOptions,
+};
 use crate::cli::scan::{Scan, usage};
 use crate::config::parse::Choice;
 use crate::config::wording::closest;
@@ -19,6 +22,10 @@ pub enum Command {
     BenchList,
     /// Show the host and where partitions would be placed.
     Doctor(Box<DoctorArgs>),
+    /// Simulate the supervisor on many cores.
+    WhatIf(Box<WhatIfArgs>),
+    /// Decide again what a decision log holds.
+    ReplayDecisions(Box<ReplayArgs>),
     /// Show a page of help.
     Help(Topic),
     /// Show the reference of this knob, or of all.
@@ -49,6 +56,26 @@ pub struct DoctorArgs {
     pub show: ShowOptions,
     /// What an engine would be started with.
     pub config: Config,
+}
+
+/// The arguments of `whatif`.
+#[derive(Debug)]
+pub struct WhatIfArgs {
+    /// On which load and how many cores.
+    pub whatif: WhatIfOptions,
+    /// For how long, and from which seed.
+    pub run: RunOptions,
+    /// How results are shown.
+    pub show: ShowOptions,
+}
+
+/// The arguments of `replay-decisions`.
+#[derive(Debug)]
+pub struct ReplayArgs {
+    /// The log.
+    pub file: PathBuf,
+    /// How results are shown.
+    pub show: ShowOptions,
 }
 
 /// A built-in workload of `bench`.
@@ -171,6 +198,10 @@ pub enum Topic {
     Bench,
     /// `doctor`.
     Doctor,
+    /// `whatif`.
+    WhatIf,
+    /// `replay-decisions`.
+    ReplayDecisions,
     /// `knobs`.
     Knobs,
     /// `simulate`.
@@ -182,6 +213,8 @@ impl Choice for Topic {
         ("millstream", Topic::Millstream),
         ("bench", Topic::Bench),
         ("doctor", Topic::Doctor),
+        ("whatif", Topic::WhatIf),
+        ("replay-decisions", Topic::ReplayDecisions),
         ("knobs", Topic::Knobs),
         ("simulate", Topic::Simulate),
     ];
@@ -219,6 +252,8 @@ where
     match first.to_string_lossy().as_ref() {
         "bench" => bench(rest, environment),
         "doctor" => doctor(rest, environment),
+        "whatif" => whatif(rest),
+        "replay-decisions" => replay_decisions(rest),
         "knobs" => knobs(rest),
         "simulate" => simulate(rest),
         "help" => help(rest),
@@ -263,6 +298,37 @@ fn simulate(arguments: Vec<OsString>) -> Result<Command> {
     scan.refuse_positionals();
     let (options, _) = settle(scan, &Environment::default())?;
     Ok(Command::Simulate(options.simulate))
+}
+
+/// As with `simulate`, neither environment nor file has a say.
+fn whatif(arguments: Vec<OsString>) -> Result<Command> {
+    let mut scan = Scan::new("millstream whatif", Scope::WhatIf);
+    scan.read(arguments);
+    if scan.wants_help {
+        return Ok(Command::Help(Topic::WhatIf));
+    }
+    scan.refuse_positionals();
+    let (options, _) = settle(scan, &Environment::default())?;
+    let Options { whatif, run, show, .. } = options;
+    Ok(Command::WhatIf(Box::new(WhatIfArgs { whatif, run, show })))
+}
+
+fn replay_decisions(arguments: Vec<OsString>) -> Result<Command> {
+    let mut scan = Scan::new("millstream replay-decisions", Scope::Replay);
+    scan.read(arguments);
+    if scan.wants_help {
+        return Ok(Command::Help(Topic::ReplayDecisions));
+    }
+    let file = if scan.positionals.is_empty() {
+        let error = usage("missing file", scan.command, "nothing", "allowed a decision log");
+        scan.flags.refuse(error);
+        PathBuf::new()
+    } else {
+        PathBuf::from(scan.positionals.remove(0))
+    };
+    scan.refuse_positionals();
+    let (options, _) = settle(scan, &Environment::default())?;
+    Ok(Command::ReplayDecisions(Box::new(ReplayArgs { file, show: options.show })))
 }
 
 fn knobs(arguments: Vec<OsString>) -> Result<Command> {

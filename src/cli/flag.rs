@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::options::{Emit, Keep, Options, Skew, Verbosity, Windows};
+use crate::cli::whatif;
 use crate::cli::workload::hot_key;
 use crate::config::parse::{self, Refusal};
 
@@ -25,6 +26,14 @@ pub(crate) enum Scope {
     Bench,
     /// `simulate` only, which takes no others.
     Simulate,
+    /// `whatif`.
+    WhatIf,
+    /// `replay-decisions`.
+    Replay,
+    /// Commands that make an input: `bench` and `whatif`.
+    Runs,
+    /// Commands that print a report: all but `simulate`.
+    Shows,
     /// Every command that runs the engine as it is configured.
     All,
 }
@@ -32,12 +41,22 @@ pub(crate) enum Scope {
 impl Scope {
     /// Whether a command of this scope takes flags of the scope `flag`.
     pub(crate) fn takes(self, flag: Scope) -> bool {
-        flag == self || (flag == Scope::All && self.takes_knobs())
+        match flag {
+            Scope::All => self.takes_knobs(),
+            Scope::Runs => matches!(self, Scope::Bench | Scope::WhatIf),
+            Scope::Shows => self != Scope::Simulate,
+            Scope::Bench | Scope::Simulate | Scope::WhatIf | Scope::Replay => flag == self,
+        }
     }
 
     /// Whether it takes the engine's knobs.
     pub(crate) fn takes_knobs(self) -> bool {
-        self != Scope::Simulate
+        matches!(self, Scope::Bench | Scope::All)
+    }
+
+    /// The flags that a command of this scope takes.
+    pub(crate) fn flags(self) -> impl Iterator<Item = &'static Flag> {
+        every().filter(move |flag| self.takes(flag.scope))
     }
 
     /// The flags that a command of this scope takes.
@@ -48,15 +67,17 @@ impl Scope {
     /// The command that takes what others do not.
     pub(crate) fn command(self) -> &'static str {
         match self {
-            Scope::Bench | Scope::All => "millstream bench",
+            Scope::Bench | Scope::Runs | Scope::Shows | Scope::All => "millstream bench",
             Scope::Simulate => "millstream simulate",
+            Scope::WhatIf => "millstream whatif",
+            Scope::Replay => "millstream replay-decisions",
         }
     }
 }
 
 /// Every flag of every command.
 pub(crate) fn every() -> impl Iterator<Item = &'static Flag> {
-    FLAGS.iter().chain(&hot_key::FLAGS)
+    FLAGS.iter().chain(&whatif::FLAGS).chain(&hot_key::FLAGS)
 }
 
 /// One flag: its names, its bounds, what it does.
@@ -74,7 +95,7 @@ pub(crate) struct Flag {
 }
 
 /// Flags that cannot stand together.
-pub(crate) const CONFLICTS: [(&str, &str); 1] = [("quiet", "verbose")];
+pub(crate) const CONFLICTS: [(&str, &str); 2] = [("quiet", "verbose"), ("load", "trace")];
 
 static FLAGS: [Flag; 22] = [
     Flag {
@@ -95,7 +116,7 @@ static FLAGS: [Flag; 22] = [
         value: Some(("D", "1ms..=168h, with a unit")),
         default: "by workload",
         help: "stop after this time",
-        scope: Scope::Bench,
+        scope: Scope::Runs,
         set: |options, value| {
             options.run.duration = Some(parse::duration(text(value)?, RUN)?);
             Ok(())
@@ -131,7 +152,7 @@ static FLAGS: [Flag; 22] = [
         value: Some(("N", "0..=18446744073709551615")),
         default: "1",
         help: "seed of the input",
-        scope: Scope::Bench,
+        scope: Scope::Runs,
         set: |options, value| {
             options.run.seed = parse::count(text(value)?, 0..=u64::MAX)?;
             Ok(())
@@ -287,7 +308,7 @@ static FLAGS: [Flag; 22] = [
         value: Some(("FORMAT", "text|json")),
         default: "text",
         help: "form of the report; json is one object on stdout",
-        scope: Scope::All,
+        scope: Scope::Shows,
         set: |options, value| {
             options.show.format = parse::choice(text(value)?)?;
             Ok(())
@@ -311,7 +332,7 @@ static FLAGS: [Flag; 22] = [
         value: None,
         default: "",
         help: "show no progress",
-        scope: Scope::All,
+        scope: Scope::Shows,
         set: |options, _| {
             options.show.verbosity = Verbosity::Quiet;
             Ok(())
@@ -323,7 +344,7 @@ static FLAGS: [Flag; 22] = [
         value: None,
         default: "",
         help: "say what the engine decides",
-        scope: Scope::All,
+        scope: Scope::Shows,
         set: |options, _| {
             options.show.verbosity = Verbosity::Verbose;
             Ok(())
@@ -335,7 +356,7 @@ static FLAGS: [Flag; 22] = [
         value: Some(("WHEN", "auto|always|never")),
         default: "auto",
         help: "colour the text; NO_COLOR turns auto off",
-        scope: Scope::All,
+        scope: Scope::Shows,
         set: |options, value| {
             options.show.color = parse::choice(text(value)?)?;
             Ok(())
@@ -347,7 +368,7 @@ pub(crate) fn text(value: &OsStr) -> Result<&str, Refusal> {
     value.to_str().ok_or_else(|| Refusal::new("not UTF-8", "UTF-8 text"))
 }
 
-fn path(value: &OsStr) -> Result<PathBuf, Refusal> {
+pub(crate) fn path(value: &OsStr) -> Result<PathBuf, Refusal> {
     if value.is_empty() {
         return Err(Refusal::new("empty value", "a path"));
     }

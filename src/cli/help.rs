@@ -38,6 +38,19 @@ pub(crate) fn page(topic: Topic) -> String {
              Flags:\n{}",
             flags(Scope::Simulate)
         ),
+        Topic::WhatIf => format!(
+            "usage: millstream whatif [flags]\n\
+             Simulates the supervisor on many cores, beside a fixed hash, partial key grouping\n\
+             and D-Choices, under a recorded trace, a built-in load, or all of these.\n\n\
+             Flags:\n{}",
+            flags(Scope::WhatIf)
+        ),
+        Topic::ReplayDecisions => format!(
+            "usage: millstream replay-decisions FILE [flags]\n\
+             Asks the policy the same again, for each line of a decision log, and compares.\n\n\
+             Flags:\n{}",
+            flags(Scope::Replay)
+        ),
         Topic::Knobs => "usage: millstream knobs [NAME]\n\
                          Explains one engine flag, or all.\n"
             .to_owned(),
@@ -68,6 +81,8 @@ fn millstream() -> String {
         .to_owned();
     row(&mut page, "bench WORKLOAD [flags]", "run a built-in workload and print a report");
     row(&mut page, "doctor [flags]", "show the host and where partitions would be placed");
+    row(&mut page, "whatif [flags]", "simulate the supervisor on many cores, beside others");
+    row(&mut page, "replay-decisions FILE", "decide again what a decision log holds, and compare");
     row(&mut page, "knobs [NAME]", "explain the engine flags");
     row(&mut page, "simulate [flags]", "run random jobs from seeds against a naive model");
     row(&mut page, "help [COMMAND]", "show this page, or that of a command");

@@ -6,15 +6,18 @@ pub mod doctor;
 mod environment;
 mod flag;
 mod help;
+mod input;
 mod interrupt;
 pub mod options;
 mod output;
 mod panics;
 mod process;
 mod progress;
+mod replay;
 mod scan;
 mod simulate;
 mod summary;
+mod whatif;
 mod workload;
 
 pub use panics::silence_partitions;
@@ -66,6 +69,8 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => diagnose(&args),
+        Command::WhatIf(args) => whatif::run(&args),
+        Command::ReplayDecisions(args) => replay::run(&args),
         Command::BenchList => output::print(&help::workloads()),
         Command::Help(topic) => output::print(&help::page(topic)),
         Command::Knobs(knob) => output::print(&help::knobs(knob)),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::parse::{self, Choice};
+use crate::testing::cores::Pattern;
 
 /// Everything that flags other than knobs set.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Options {
     pub run: RunOptions,
     /// What `simulate` simulates.
     pub simulate: SimulateOptions,
+    /// What `whatif` simulates.
+    pub whatif: WhatIfOptions,
     /// How results and progress are shown.
     pub show: ShowOptions,
     /// The configuration file.
@@ -178,6 +181,17 @@ impl Default for SimulateOptions {
     fn default() -> SimulateOptions {
         SimulateOptions { seeds: 0..1_000, keep: Keep::Project }
     }
+}
+
+/// What `whatif` simulates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WhatIfOptions {
+    /// The trace to run on.
+    pub trace: Option<PathBuf>,
+    /// The built-in load to run on; `None` is all of them, unless there is a trace.
+    pub load: Option<Pattern>,
+    /// How many cores; `None` is 4, 16, 64 and 256.
+    pub cores: Option<usize>,
 }
 
 /// How results and progress are shown.
