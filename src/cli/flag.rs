@@ -59,11 +59,6 @@ impl Scope {
         every().filter(move |flag| self.takes(flag.scope))
     }
 
-    /// The flags that a command of this scope takes.
-    pub(crate) fn flags(self) -> impl Iterator<Item = &'static Flag> {
-        every().filter(move |flag| self.takes(flag.scope))
-    }
-
     /// The command that takes what others do not.
     pub(crate) fn command(self) -> &'static str {
         match self {

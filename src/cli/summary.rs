@@ -10,7 +10,7 @@ use crate::cli::workload::{self, Bench, Limits, Outcome, Run, median, median_ind
 use crate::config::parse::{Choice, bytes_text, duration_text};
 use crate::config::{Config, Form};
 use crate::metrics::report_text::{duration, grouped, rate};
-use crate::metrics::{EdgeReport, PartitionReport, Percentiles, Report, TaskReport};
+use crate::metrics::{EdgeReport, MovesReport, PartitionReport, Percentiles, Report, TaskReport};
 use crate::runtime::host::{self, Host};
 use crate::runtime::placement::core_list;
 
@@ -39,7 +39,7 @@ pub(crate) struct Summary {
     queue_wait_ns: Percentiles,
     service_ns: Percentiles,
     stall_ns: Percentiles,
-    moves: Moves,
+    moves: MovesReport,
     samples: Vec<f64>,
     rate_offered: Option<u64>,
     rate_achieved: Option<f64>,
@@ -66,16 +66,6 @@ struct HostSummary {
     cores_allowed: usize,
     version: &'static str,
     kernel: String,
-}
-
-/// What rebalancing did. All zero where nothing moves.
-#[derive(Debug, Default, Serialize)]
-struct Moves {
-    groups: u64,
-    keys: u64,
-    combined_keys: u64,
-    stolen_records: u64,
-    pause_ns_p99: u64,
 }
 
 impl Summary {
@@ -115,7 +105,7 @@ impl Summary {
             queue_wait_ns: report.queue_wait_ns,
             service_ns: report.service_ns,
             stall_ns: report.stall_ns,
-            moves: Moves::default(),
+            moves: report.moves,
             samples: if rates.len() > 1 { rates } else { run.samples },
             rate_offered: offered,
             rate_achieved: achieved,

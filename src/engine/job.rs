@@ -2,17 +2,17 @@
 
 use std::any::type_name;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::connector::{Alarm, Asked, Asker, Input, Inputs};
 use crate::dataflow::InputHandle;
 use crate::engine::state::JobState;
 use crate::error::{Error, ErrorKind, Result};
-use crate::metrics::{Registry, Report, RunFacts};
+use crate::metrics::{Moves, Registry, Report, RunFacts};
 #[cfg(test)]
 use crate::routing::MoveId;
 use crate::runtime::{AsyncThread, Control, SystemThread};
-use crate::supervisor::{Address, Ledger};
+use crate::supervisor::Address;
 #[cfg(test)]
 use crate::supervisor::{Denied, Proposal};
 use crate::time::{Clock, MonotonicClock, Nanos};
@@ -28,7 +28,7 @@ pub(crate) struct Facts {
 pub(crate) struct Ends {
     pub(crate) inputs: Vec<InputHandle>,
     pub(crate) dead_letters: Arc<AtomicU64>,
-    pub(crate) moves: Moves,
+    pub(crate) mover: Mover,
 }
 
 /// The threads of a job.
@@ -38,10 +38,10 @@ pub(crate) struct Threads {
     pub(crate) futures: Option<AsyncThread>,
 }
 
-/// Where a job's keys are asked to move, and what moves have come to.
-pub(crate) struct Moves {
+/// Who moves a job's keys, and what moves have come to.
+pub(crate) struct Mover {
     pub(crate) address: Address,
-    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) ledger: Arc<Mutex<Moves>>,
 }
 
 /// A running job. Dropping it stops the job and waits for its threads.
@@ -74,13 +74,7 @@ impl Job {
         &self,
         proposal: Proposal,
     ) -> Option<std::result::Result<MoveId, Denied>> {
-        self.ends.moves.address.propose(proposal)
-    }
-
-    /// What moves have come to since the start.
-    #[cfg(test)]
-    pub(crate) fn ledger(&self) -> Ledger {
-        self.ends.moves.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.ends.mover.address.propose(proposal)
     }
 
     /// The name of its pipeline.
@@ -127,7 +121,7 @@ impl Job {
     /// # Errors
     /// As for [`join`](Self::join).
     pub fn drain(self) -> Result<Report> {
-        self.ends.moves.address.drain();
+        self.ends.mover.address.drain();
         self.state.tell(Control::Drain);
         self.join()
     }
@@ -137,7 +131,7 @@ impl Job {
     /// # Errors
     /// As for [`join`](Self::join).
     pub async fn drain_async(self) -> Result<Report> {
-        self.ends.moves.address.drain();
+        self.ends.mover.address.drain();
         self.state.tell(Control::Drain);
         self.join_async().await
     }
@@ -182,6 +176,7 @@ impl Job {
             // Relaxed: a counter, read after the threads that add to it or while they run.
             dead_letter: self.ends.dead_letters.load(Ordering::Relaxed),
             warnings: self.facts.warnings.clone(),
+            moves: self.ends.mover.ledger.lock().unwrap_or_else(PoisonError::into_inner).report(),
         })
     }
 

@@ -160,7 +160,8 @@ impl Engine {
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
         let facts = job::Facts { started, cores, warnings: self.plan.warnings.clone() };
         let threads = job::Threads { system, futures: futures.into_inner() };
-        let ends = job::Ends { inputs, dead_letters, moves: job::Moves { address, ledger } };
+        let mover = job::Mover { address, ledger };
+        let ends = job::Ends { inputs, dead_letters, mover };
         Ok(Job::new(state, threads, registry, ends, facts))
     }
 

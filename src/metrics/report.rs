@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::metrics::registry::PartitionReadings;
 use crate::metrics::{
-    Conservation, Histogram, JobShape, Percentiles, Tally, TaskLoad, TaskMetrics, TaskShape,
-    culprit,
+    Conservation, Histogram, JobShape, MovesReport, Percentiles, Tally, TaskLoad, TaskMetrics,
+    TaskShape, culprit,
 };
 
 /// What the engine knows about a run that no partition counts.
@@ -19,6 +19,8 @@ pub struct RunFacts {
     pub dead_letter: u64,
     /// What did not go as asked: a core that could not be pinned, more partitions than cores.
     pub warnings: Vec<String>,
+    /// Moves of keyed state.
+    pub moves: MovesReport,
 }
 
 /// What a run did. Durations are in nanoseconds, shares between 0 and 1.
@@ -52,6 +54,8 @@ pub struct Report {
     pub stall_ns: Percentiles,
     /// The task that back-pressure comes from, if there was any.
     pub back_pressure: Option<String>,
+    /// Moves of keyed state between partitions.
+    pub moves: MovesReport,
     /// Records that did not parse, or that an operator gave up.
     pub dead_letter: u64,
     /// Records that came after their window was closed.
@@ -163,6 +167,7 @@ impl Report {
             service_ns: merged(all().filter_map(TaskMetrics::service)),
             stall_ns: merged(all().filter_map(TaskMetrics::stall)),
             back_pressure: culprit(&loads).map(str::to_owned),
+            moves: facts.moves,
             dead_letter: facts.dead_letter,
             late: tally.late,
             future_skew: tally.future_skew,
@@ -330,6 +335,7 @@ mod tests {
         registry.report(RunFacts {
             seconds: 2.0,
             cores: vec![Some(2), Some(3)],
+            moves: MovesReport::default(),
             dead_letter: 4,
             warnings: vec!["the clock is slow".into()],
         })

@@ -4,10 +4,10 @@
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, Addr, Context, Handler, Message};
 
 use crate::dataflow::{Order, Reply};
-use crate::metrics::Histogram;
+use crate::metrics::Moves;
 use crate::routing::MoveId;
 use crate::runtime::{OnReply, PartitionHandle};
 use crate::supervisor::grants::{Denied, Grants, Next, Proposal};
@@ -15,26 +15,11 @@ use crate::supervisor::grants::{Denied, Grants, Next, Proposal};
 /// Replies and proposals that may wait for the supervisor; each open move has one at most.
 const MAILBOX: usize = 1_024;
 
-/// What moves have come to since the start.
-#[derive(Clone, Debug, Default)]
-pub struct Ledger {
-    /// Key groups that have moved.
-    pub groups: u64,
-    /// Keys that have moved by themselves.
-    pub keys: u64,
-    /// Records that were taken out of donors' queues.
-    pub stolen_records: u64,
-    /// Moves that were refused or came too late.
-    pub failed: u64,
-    /// For each move, how long nothing of its units was worked off, in nanoseconds.
-    pub pause: Histogram,
-}
-
 /// One job's supervisor.
 pub struct Supervisor {
     grants: Grants,
     partitions: Vec<PartitionHandle>,
-    ledger: Arc<Mutex<Ledger>>,
+    ledger: Arc<Mutex<Moves>>,
 }
 
 /// The way to a supervisor, for those who have something to say before it is there.
@@ -78,7 +63,7 @@ impl Supervisor {
     pub fn new(
         grants: Grants,
         partitions: Vec<PartitionHandle>,
-        ledger: Arc<Mutex<Ledger>>,
+        ledger: Arc<Mutex<Moves>>,
     ) -> Self {
         Supervisor { grants, partitions, ledger }
     }
@@ -88,10 +73,8 @@ impl Supervisor {
         match next {
             Next::Wake => self.partitions.iter().for_each(PartitionHandle::wake),
             Next::Cancel(moved) => {
-                ledger.failed += 1;
                 self.partitions[moved.taker].order(Order::Cancel(moved.id));
             }
-            Next::Refused(_) => ledger.failed += 1,
             Next::Done(moved, report) => {
                 let keys = moved.units.keys().len() as u64;
                 ledger.keys += keys;
@@ -99,7 +82,7 @@ impl Supervisor {
                 ledger.stolen_records += report.stolen;
                 ledger.pause.record(report.pause);
             }
-            Next::Nothing => {}
+            Next::Refused(_) | Next::Nothing => {}
         }
     }
 }

@@ -19,7 +19,7 @@ pub mod policy;
 mod sample;
 mod trace;
 
-pub use actor::{Address, Ledger, Supervisor};
+pub use actor::{Address, Supervisor};
 pub use adviser::Adviser;
 pub use average::Average;
 pub use check::{OVERRIDES_MAX, UNITS_PER_MOVE_MAX, checked};

@@ -19,7 +19,7 @@ use crate::dataflow::{Pipeline, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::STAGED_RECORDS;
 use crate::hand_over::PARCELS;
-use crate::metrics::{Report, RunFacts};
+use crate::metrics::{MovesReport, Report, RunFacts};
 use crate::runtime::Partition;
 use crate::testing::Random;
 pub(crate) use crate::testing::simulation::moves::RandomMoves;
@@ -440,6 +440,7 @@ impl Simulated {
             // Relaxed: all that counted did so on this thread.
             dead_letter: dead_letters.load(Ordering::Relaxed),
             warnings: Vec::new(),
+            moves: MovesReport::default(),
         })
     }
 }

@@ -11,7 +11,7 @@ fn keys_that_move_between_threads_lose_nothing_and_keep_their_order_and_their_ti
     let mut units = 0;
     for seed in 0..8 {
         match MovingJob::threaded(seed, 3, 3_000).check_on_threads() {
-            Ok(ledger) => units += ledger.groups + ledger.keys,
+            Ok(moves) => units += moves.groups + moves.keys,
             Err(wrong) => panic!("seed {seed}: {wrong}"),
         }
     }

@@ -16,13 +16,15 @@ use crate::dataflow::{
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::exchange::wake::Wake;
+#[cfg(test)]
+use crate::metrics::MovesReport;
 use crate::operator::window::tumbling;
 use crate::record::{Batch, Either, Never, hash_key};
 #[cfg(test)]
 use crate::routing::key_group;
 use crate::routing::{KeyedPartitioner, with_group};
 #[cfg(test)]
-use crate::supervisor::{Ledger, Proposal};
+use crate::supervisor::Proposal;
 use crate::testing::Random;
 use crate::testing::simulation::{RandomMoves, Simulation};
 use crate::time::Nanos;
@@ -424,7 +426,7 @@ impl MovingJob {
     /// Runs it on threads, with as many moves as can be made one after the other; what they came
     /// to, or what went wrong.
     #[cfg(test)]
-    pub(crate) fn check_on_threads(&self) -> std::result::Result<Ledger, String> {
+    pub(crate) fn check_on_threads(&self) -> std::result::Result<MovesReport, String> {
         let pipeline = Pipeline::new("moves");
         let collected = self.build(&pipeline);
         let config =
@@ -446,10 +448,9 @@ impl MovingJob {
             // Most are denied, since others own the units, or a move is open.
             job.propose(Proposal { domain, groups, keys, donor, taker });
         }
-        let ledger = job.ledger();
-        job.join().map_err(|error| format!("{error:#?}"))?;
+        let report = job.join().map_err(|error| format!("{error:#?}"))?;
         self.verdict(collected)?;
-        Ok(ledger)
+        Ok(report.moves)
     }
 
     /// Runs it; how many moves there were, or what went wrong.
