@@ -442,6 +442,8 @@ mod tests {
                     | "by workload"
                     | "as fast as it goes"
                     | "calibrated"
+                    | "all"
+                    | "4, 16, 64 and 256"
                     | "benches/runs/simulations.jsonl in a clone"
             );
             if !is_derived {

@@ -68,6 +68,12 @@ impl Job {
         Job { state, threads, registry, ends, facts }
     }
 
+    /// Who moves its keys.
+    #[cfg(feature = "cli")]
+    pub(crate) fn mover(&self) -> Address {
+        self.ends.mover.address.clone()
+    }
+
     /// Asks for a move; says whether it was begun. `None` once the job has ended.
     #[cfg(test)]
     pub(crate) fn propose(

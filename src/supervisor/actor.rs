@@ -50,6 +50,15 @@ impl Address {
         answered.recv().ok()
     }
 
+    /// Has the key with this hash move to the next partition, if it may now; `false` if there is
+    /// no supervisor any more. Does not wait.
+    pub fn force(&self, domain: usize, hash: u64) -> bool {
+        let Some(supervisor) = self.0.get() else { return false };
+        // Where others wait already there is no hurry.
+        let _ = supervisor.try_send(Force { domain, hash });
+        supervisor.connected()
+    }
+
     /// Lets no more moves begin.
     pub fn drain(&self) {
         if let Some(supervisor) = self.0.get() {
@@ -66,6 +75,14 @@ impl Supervisor {
         ledger: Arc<Mutex<Moves>>,
     ) -> Self {
         Supervisor { grants, partitions, ledger }
+    }
+
+    /// Begins a move, if it may be.
+    fn begin(&mut self, proposal: &Proposal) -> Result<MoveId, Denied> {
+        let moved = self.grants.propose(proposal)?;
+        let id = moved.id;
+        self.partitions[moved.taker].order(Order::Offer(moved));
+        Ok(id)
     }
 
     fn follow(&mut self, next: Next) {
@@ -125,13 +142,31 @@ impl Handler<Propose> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Propose { proposal, answer }: Propose, _: &mut Context<Self>) {
-        let granted = self.grants.propose(&proposal).map(|moved| {
-            let id = moved.id;
-            self.partitions[moved.taker].order(Order::Offer(moved));
-            id
-        });
         // Who asked may have gone.
-        let _ = answer.try_send(granted);
+        let _ = answer.try_send(self.begin(&proposal));
+    }
+}
+
+/// A key is to move, wherever it is.
+struct Force {
+    domain: usize,
+    hash: u64,
+}
+
+impl Message for Force {
+    type Result = ();
+}
+
+impl Handler<Force> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Force { domain, hash }: Force, _: &mut Context<Self>) {
+        let Some(movable) = self.grants.domains().get(domain) else { return };
+        let donor = movable.domain.table().owner(hash);
+        let taker = (donor + 1) % self.partitions.len();
+        let proposal = Proposal { domain, keys: vec![hash], donor, taker, ..Proposal::default() };
+        // One that comes while another is open is left out.
+        let _ = self.begin(&proposal);
     }
 }
 

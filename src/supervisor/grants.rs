@@ -264,3 +264,97 @@ impl Grants {
         &self.domains
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::with_group;
+
+    /// Two domains, one behind the other, and one by itself whose state stays, on three partitions;
+    /// the first third of the groups is partition 0's.
+    fn grants(open_max: usize) -> Grants {
+        let movable = |index, related: &[usize], unmovable| Movable {
+            domain: Arc::new(Domain::new(index, 3)),
+            unmovable,
+            related: related.to_vec(),
+        };
+        let domains =
+            vec![movable(0, &[1], None), movable(1, &[0], None), movable(2, &[], Some("it is so"))];
+        Grants::new(domains, 3, open_max)
+    }
+
+    fn groups(domain: usize, groups: &[u16], donor: usize, taker: usize) -> Proposal {
+        Proposal { domain, groups: groups.to_vec(), keys: Vec::new(), donor, taker }
+    }
+
+    fn key(hash: u64, donor: usize, taker: usize) -> Proposal {
+        Proposal { domain: 0, groups: Vec::new(), keys: vec![hash], donor, taker }
+    }
+
+    fn report(id: MoveId) -> Reply {
+        Reply::Moved(MoveReport { id, pause: 0, stolen: 0 })
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_denied_with_a_reason() {
+        let mut grants = grants(8);
+        let many: Vec<u16> = (0..65).collect();
+        let cases = [
+            (groups(9, &[1], 0, 1), "there is no such domain, partition or key group"),
+            (groups(0, &[1], 0, 3), "there is no such domain, partition or key group"),
+            (groups(0, &[4_096], 0, 1), "there is no such domain, partition or key group"),
+            (groups(0, &[1], 0, 0), "donor and taker are the same partition"),
+            (groups(0, &[], 0, 1), "nothing is to move"),
+            (groups(0, &many, 0, 1), "65 units are to move; 64 may at once"),
+            (groups(0, &[1], 1, 2), "the donor does not own all units"),
+            (groups(2, &[1], 0, 1), "the state stays where it is: it is so"),
+        ];
+        for (proposal, why) in cases {
+            let denied = grants.propose(&proposal).expect_err("it makes no sense");
+            assert_eq!(denied.to_string(), why);
+        }
+        assert_eq!(grants.open(), 0);
+    }
+
+    #[test]
+    fn units_that_are_under_way_are_left_alone_until_they_are_there() {
+        let mut grants = grants(8);
+        let moved = grants.propose(&groups(0, &[5], 0, 1)).expect("nothing is open");
+        let of_group = with_group(77, 5);
+        assert_eq!(grants.propose(&groups(0, &[4, 5], 0, 2)), Err(Denied::UnderWay));
+        assert_eq!(grants.propose(&key(of_group, 0, 2)), Err(Denied::UnderWay));
+        assert_eq!(grants.propose(&groups(1, &[9], 0, 1)), Err(Denied::PathBusy));
+        assert!(grants.propose(&groups(0, &[6], 0, 2)).is_ok());
+        assert_eq!(grants.on_reply(&Reply::Accepted(moved.id)), Next::Wake);
+        assert_eq!(grants.domains()[0].domain.table().owner_of_group(5), 1);
+        let done = grants.on_reply(&report(moved.id));
+        assert!(matches!(done, Next::Done(done, _) if done.id == moved.id));
+        assert!(grants.propose(&key(of_group, 1, 2)).is_ok());
+    }
+
+    #[test]
+    fn refused_move_is_off_and_one_whose_donor_has_ended_is_cancelled() {
+        let mut grants = grants(1);
+        let refused = grants.propose(&groups(0, &[5], 0, 1)).expect("nothing is open");
+        assert_eq!(grants.propose(&groups(0, &[6], 0, 1)), Err(Denied::TooManyMoves));
+        let next = grants.on_reply(&Reply::Refused(refused.id));
+        assert_eq!(next, Next::Refused(refused));
+        let late = grants.propose(&groups(0, &[6], 0, 1)).expect("nothing is open");
+        assert!(grants.domains()[0].domain.end(0, 0));
+        assert_eq!(grants.on_reply(&Reply::Accepted(late.id)), Next::Cancel(late));
+        assert_eq!((grants.open(), grants.domains()[0].domain.epoch()), (0, 0));
+    }
+
+    #[test]
+    fn moves_and_barriers_exclude_each_other_and_nothing_begins_while_draining() {
+        let mut grants = grants(1);
+        let moved = grants.propose(&groups(0, &[5], 0, 1)).expect("nothing is open");
+        assert!(!grants.begin_barrier());
+        grants.on_reply(&Reply::Refused(moved.id));
+        assert!(grants.begin_barrier() && !grants.begin_barrier());
+        assert_eq!(grants.propose(&groups(0, &[5], 0, 1)), Err(Denied::Barrier));
+        grants.end_barrier();
+        grants.drain();
+        assert_eq!(grants.propose(&groups(0, &[5], 0, 1)), Err(Denied::Draining));
+    }
+}

@@ -142,8 +142,19 @@ impl Bench<'_> {
     /// # Errors
     /// Those of the engine and the job.
     pub(crate) fn observe(&self, pipeline: Pipeline, meter: &Meter) -> Result<Run> {
+        self.observe_with(pipeline, meter, |_| {})
+    }
+
+    /// As [`observe`](Self::observe); `begun` is shown the job as soon as it runs.
+    pub(crate) fn observe_with(
+        &self,
+        pipeline: Pipeline,
+        meter: &Meter,
+        begun: impl FnOnce(&Job),
+    ) -> Result<Run> {
         let cpu_ns = process::cpu_ns();
         let job = self.engine.start(pipeline)?;
+        begun(&job);
         let warmup_ns = self.limits.warmup.as_nanos().try_into().unwrap_or(Nanos::MAX);
         let mut watch = Watch {
             meter,

@@ -37,9 +37,13 @@ use crate::config::parse::Choice;
 use crate::connector::generator::{Recipe, generator};
 use crate::connector::hot_keys::{Hit, HotInput, HotKeys};
 use crate::dataflow::{Collector, Emit, EmitAt, Pipeline};
+use crate::engine::Job;
 use crate::error::Result;
 use crate::exchange::combine::{Combiner, Mode};
+use crate::record::hash_key;
 use crate::time::Nanos;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// How old a result gets at most, but for half of it, where records are combined at a rate.
 const FRESH: Duration = Duration::from_millis(1);
@@ -57,7 +61,8 @@ pub(crate) fn run(workload: Workload, bench: &Bench<'_>) -> Result<Outcome> {
     let runs = bench.repeat(|| {
         let meter = Meter::new(bench.partitions());
         let ledger = Ledger::new(keep);
-        let run = bench.observe(load.pipeline(workload, bench, &meter, &ledger), &meter)?;
+        let pipeline = load.pipeline(workload, bench, &meter, &ledger);
+        let run = bench.observe_with(pipeline, &meter, |job| load.force_moves(job, bench))?;
         let now = (meter.by_partition(), ledger.take());
         if let Some((made, found)) = all.last() {
             agree((made, found.totals.checksum), (&now.0, now.1.totals.checksum))?;
@@ -161,6 +166,21 @@ impl Load {
         pipeline
     }
 
+    /// Moves the hot keys about in turn, as often as was asked for, until the job has ended.
+    fn force_moves(&self, job: &Job, bench: &Bench<'_>) {
+        let Some(every) = MINUTE.checked_div(bench.options.hot.force_moves as u32) else { return };
+        let hashes: Vec<u64> = self.keys.sets().concat().iter().map(hash_key).collect();
+        let mover = job.mover();
+        let force = move || {
+            let mut turns = hashes.iter().cycle();
+            while turns.next().is_some_and(|hash| mover.force(0, *hash)) {
+                pause(every);
+            }
+        };
+        // It ends with the job, which is waited for.
+        drop(std::thread::Builder::new().name("mill-force".to_owned()).spawn(force));
+    }
+
     fn feed(
         &self,
         bench: &Bench<'_>,
@@ -192,6 +212,11 @@ impl Recipe for Pieces {
 fn piece(index: u64, due: Nanos, hit: Hit) -> Piece {
     let Hit { key, value, is_hot } = hit;
     Piece { key, index, due, value: value as u32, is_hot }
+}
+
+#[allow(clippy::disallowed_methods)] // Not on a partition: a thread that only asks for moves.
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn ns(time: Duration) -> Nanos {
