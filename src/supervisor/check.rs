@@ -2,14 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::routing::{OVERRIDES_MAX, UNITS_MAX};
 use crate::supervisor::decision::{Action, Decision, Verdict};
 use crate::supervisor::load::{DomainLoad, KeyRoute, LoadView, Unit};
-
-/// Most units of one move: what is swept at once stays small.
-pub const UNITS_PER_MOVE_MAX: usize = 64;
-
-/// Most keys of a domain with a route of their own: feeders search them in a sorted list.
-pub const OVERRIDES_MAX: usize = 1_024;
 
 /// Checks what a policy decided on `view`, in order: each action also against those before it.
 /// What makes no sense becomes [`Verdict::Refused`], with the reason.
@@ -110,9 +105,9 @@ impl<'a> Check<'a> {
 
     fn check_units(&mut self, index: usize, units: &[Unit], from: usize) -> Result<(), String> {
         let domain = self.domain(index)?;
-        if units.is_empty() || units.len() > UNITS_PER_MOVE_MAX {
+        if units.is_empty() || units.len() > UNITS_MAX {
             let seen = units.len();
-            return Err(format!("{seen} units in a move, allowed 1..={UNITS_PER_MOVE_MAX}"));
+            return Err(format!("{seen} units in a move, allowed 1..={UNITS_MAX}"));
         }
         let mut own = BTreeSet::new();
         let mut added = 0;

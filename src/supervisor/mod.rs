@@ -22,7 +22,7 @@ mod trace;
 pub use actor::{Address, Supervisor};
 pub use adviser::Adviser;
 pub use average::Average;
-pub use check::{OVERRIDES_MAX, UNITS_PER_MOVE_MAX, checked};
+pub use check::checked;
 pub use decision::{Action, Decision, Rule, Verdict};
 pub use grants::{Denied, Grants, Movable, Next, Proposal};
 pub use load::{

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::routing::KEY_GROUPS;
-use crate::supervisor::check::UNITS_PER_MOVE_MAX;
+use crate::routing::UNITS_MAX;
 use crate::supervisor::load::Unit;
 use crate::supervisor::policy::sight::{Levels, Piece, Sight};
 use crate::time::Nanos;
@@ -191,7 +191,7 @@ impl Plan {
             left -= piece.demand;
             self.take(piece);
             chosen.push(*piece);
-            if chosen.len() == UNITS_PER_MOVE_MAX || left <= self.slack {
+            if chosen.len() == UNITS_MAX || left <= self.slack {
                 break;
             }
         }

@@ -2,7 +2,7 @@
 //! has cooled.
 
 use crate::config::Rebalance;
-use crate::supervisor::check::OVERRIDES_MAX;
+use crate::routing::OVERRIDES_MAX;
 use crate::supervisor::decision::{Action, Decision, Rule, Verdict};
 use crate::supervisor::load::{CORE, KeyLoad, KeyRoute, LoadView, Unit};
 use crate::supervisor::policy::balance::{GAIN_PER_COST, HORIZON_S};

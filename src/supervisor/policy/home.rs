@@ -1,7 +1,7 @@
 //! Home: keys that have cooled lose the route they got when they were hot.
 
+use crate::routing::OVERRIDES_MAX;
 use crate::routing::key_group;
-use crate::supervisor::check::OVERRIDES_MAX;
 use crate::supervisor::decision::{Action, Decision, Rule, Verdict};
 use crate::supervisor::load::{KeyLoad, KeyRoute, LoadView, Unit};
 use crate::supervisor::policy::balance::cost_ns;

@@ -4,8 +4,8 @@
 use std::cmp::Reverse;
 
 use crate::config::Rebalance;
+use crate::routing::OVERRIDES_MAX;
 use crate::routing::key_group;
-use crate::supervisor::check::OVERRIDES_MAX;
 use crate::supervisor::load::{DomainLoad, KeyLoad, KeyRoute, LoadView, Unit};
 use crate::supervisor::policy::memory::Memory;
 

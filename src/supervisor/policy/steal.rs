@@ -1,6 +1,6 @@
 //! Steal: a partition that ran dry takes units with their backlog from the one that is behind most.
 
-use crate::supervisor::check::UNITS_PER_MOVE_MAX;
+use crate::routing::UNITS_MAX;
 use crate::supervisor::decision::{Action, Decision, Rule, Verdict};
 use crate::supervisor::load::LoadView;
 use crate::supervisor::policy::balance::cost_ns;
@@ -108,7 +108,7 @@ fn choose(look: &Look<'_>, levels: &Levels, donor: usize, thief: usize) -> Vec<P
         left -= share;
         room -= piece.demand;
         chosen.push(*piece);
-        if chosen.len() == UNITS_PER_MOVE_MAX {
+        if chosen.len() == UNITS_MAX {
             break;
         }
     }
