@@ -72,6 +72,9 @@ pub(super) struct OutboxEnd<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>
     told: Told,
     /// When it is passed on, if it waits for what is folded.
     pass_at: Option<Nanos>,
+    /// Rows that may be staged before nothing more is let in: none while a mark waits, so that what
+    /// is asked once per record stays one comparison.
+    room: usize,
     /// What is to be put on all lanes behind what is staged, in order.
     marks: VecDeque<Mark>,
     /// The lanes are being ended.
@@ -83,6 +86,7 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
     /// Feeds the lanes of `outbox` as `route` says.
     pub(super) fn new(outbox: Outbox<R::Item, R::Partial>, route: R) -> Self {
         OutboxEnd {
+            room: outbox.staged_max(),
             outbox,
             route,
             staged: Vec::new(),
@@ -120,6 +124,7 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
             }
             self.marks.pop_front();
         }
+        self.room = self.outbox.staged_max();
         true
     }
 
@@ -155,7 +160,7 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> Emit<T> for OutboxEn
     fn push_iter(&mut self, records: impl Iterator<Item = T>, meta: Meta) -> u64 {
         let before = self.staged.len();
         if self.outbox.is_open() {
-            let room = self.outbox.staged_max().saturating_sub(before);
+            let room = self.room.saturating_sub(before);
             self.staged.extend(records.take(room).map(|record| D::row(record, meta)));
         }
         (self.staged.len() - before) as u64
@@ -176,9 +181,7 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> Emit<T> for OutboxEn
 
     #[inline(always)]
     fn is_open(&self) -> bool {
-        self.staged.len() < self.outbox.staged_max()
-            && self.outbox.is_open()
-            && self.marks.is_empty()
+        self.staged.len() < self.room && self.outbox.is_open()
     }
 }
 
@@ -201,6 +204,7 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd
     }
 
     fn mark(&mut self, mark: Mark) {
+        self.room = 0;
         self.marks.push_back(mark);
     }
 

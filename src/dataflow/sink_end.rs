@@ -21,8 +21,9 @@ pub(super) struct SinkEnd<S: Sink> {
     gathered: Batch<S::Item, Never>,
     /// Records that the sink took as they came and has not been told the number of.
     taken: u64,
-    /// What it has gathered is to be written before more comes.
-    is_flushing: bool,
+    /// Records that may be gathered before nothing more is let in: none while what it has gathered
+    /// is to be written first.
+    room: usize,
     finished: bool,
     records: u64,
     batches: u64,
@@ -35,7 +36,7 @@ impl<S: Sink> SinkEnd<S> {
             sink,
             gathered: Batch::new(),
             taken: 0,
-            is_flushing: false,
+            room: SINK_BATCH,
             finished: false,
             records: 0,
             batches: 0,
@@ -86,7 +87,7 @@ impl<S: Sink> Emit<S::Item> for SinkEnd<S> {
 
     #[inline(always)]
     fn is_open(&self) -> bool {
-        self.gathered.records.len() < SINK_BATCH && !self.is_flushing
+        self.gathered.records.len() < self.room
     }
 }
 
@@ -104,16 +105,20 @@ impl<S: Sink> End<S::Item> for SinkEnd<S> {
     fn tell(&mut self, _: Progress) {}
 
     fn mark(&mut self, _: Mark) {
-        self.is_flushing = !is_planted(Fault::SinkNotFlushed);
+        if !is_planted(Fault::SinkNotFlushed) {
+            self.room = 0;
+        }
     }
 
     fn is_marking(&self) -> bool {
-        self.is_flushing
+        self.room == 0
     }
 
     fn retry(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
         self.write(step)?;
-        self.is_flushing &= !self.gathered.is_empty();
+        if self.gathered.is_empty() {
+            self.room = SINK_BATCH;
+        }
         Ok(self.is_open())
     }
 
