@@ -155,7 +155,7 @@ where
         }
         loop {
             while let Some(moved) = self.untold.last() {
-                if !outbox.mark(moved.donor, &Mark::Reroute(Arc::clone(moved))) {
+                if !outbox.mark(moved.donor, Mark::Reroute { id: moved.id }) {
                     return false;
                 }
                 self.untold.pop();

@@ -73,7 +73,7 @@ impl<L: Send + 'static, R: Send + 'static, D: TimeDomain> EitherEnd<L, R, D> {
 
     /// Puts marks on the lanes, each behind all that came before it; `true` if none is left.
     fn put_marks(&mut self) -> bool {
-        while let Some(mark) = self.marks.front() {
+        while let Some(mark) = self.marks.front().copied() {
             self.is_left_marked = self.is_left_marked || self.left.mark_all(mark);
             if !self.is_left_marked || !self.right.mark_all(mark) {
                 return false;

@@ -114,7 +114,7 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
 
     /// Puts marks on the lanes, each behind all that came before it; `true` if none is left.
     fn put_marks(&mut self) -> bool {
-        while let Some(mark) = self.marks.front() {
+        while let Some(mark) = self.marks.front().copied() {
             if !self.route.empty_into(&mut self.outbox) {
                 return false;
             }

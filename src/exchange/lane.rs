@@ -74,9 +74,9 @@ impl<T, P> LaneSender<T, P> {
     }
 
     /// Puts `mark` on the lane; `false` if even the control slot is taken: try again next turn.
-    pub fn try_mark(&mut self, mark: &Mark) -> bool {
+    pub fn try_mark(&mut self, mark: Mark) -> bool {
         debug_assert!(!self.ended, "mark after end");
-        self.messages.try_send(Message::Mark(mark.clone())).is_ok()
+        self.messages.try_send(Message::Mark(mark)).is_ok()
     }
 
     /// Ends the lane; `false` if even the control slot is taken: try again next turn.

@@ -1,17 +1,18 @@
 //! Marks: what has to keep its place among the records of a lane, but is none.
 
-use std::sync::Arc;
-
-use crate::routing::{Move, MoveId};
+use crate::routing::MoveId;
 use crate::time::Timestamp;
 
 /// A mark on a lane. `hand_over` says what those of a move are for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// What lies before it belongs to the checkpoint of this number, what lies behind it does not.
     Barrier(u64),
     /// From its feeder, to the donor: records of the move's units go to the taker from here on.
-    Reroute(Arc<Move>),
+    Reroute {
+        /// The move.
+        id: MoveId,
+    },
     /// From the donor: nothing of the moved units follows. Until they are released time must not
     /// pass `watermark`, since the taker may emit what is later than that only.
     Hold {

@@ -236,10 +236,10 @@ impl<T, P> Outbox<T, P> {
 
     /// Puts `mark` on every lane, behind everything that was pushed and told; `false` asks to be
     /// called again with the same mark, and nothing may be pushed meanwhile.
-    pub fn mark_all(&mut self, mark: &Mark) -> bool {
+    pub fn mark_all(&mut self, mark: Mark) -> bool {
         let mark = match mark {
-            Mark::Hold { id, .. } => Mark::Hold { id: *id, watermark: self.watermark },
-            other => other.clone(),
+            Mark::Hold { id, .. } => Mark::Hold { id, watermark: self.watermark },
+            other => other,
         };
         if is_planted(Fault::NoHold) && matches!(mark, Mark::Hold { .. }) {
             return true;
@@ -247,7 +247,7 @@ impl<T, P> Outbox<T, P> {
         while self.marked < self.lanes.len() {
             let target = self.marked;
             let is_news = !self.is_told[target];
-            if (is_news && !self.flush(target)) || !self.mark(target, &mark) {
+            if (is_news && !self.flush(target)) || !self.mark(target, mark) {
                 return false;
             }
             self.marked += 1;
@@ -258,9 +258,9 @@ impl<T, P> Outbox<T, P> {
 
     /// Puts `mark` on the lane to `target`, behind everything that was pushed for it; `false` if
     /// there is no room.
-    pub fn mark(&mut self, target: usize, mark: &Mark) -> bool {
+    pub fn mark(&mut self, target: usize, mark: Mark) -> bool {
         let overtakes =
-            is_planted(Fault::MarkerBeforeOpenBatch) && matches!(mark, Mark::Reroute(_));
+            is_planted(Fault::MarkerBeforeOpenBatch) && matches!(mark, Mark::Reroute { .. });
         if !self.open[target].is_empty() && !overtakes && !self.flush(target) {
             return false;
         }
@@ -488,13 +488,13 @@ mod tests {
         outbox.begin_slice(1, 1);
         push_all(&mut outbox, [1]);
         outbox.tell(Progress::Watermark(7.into()));
-        assert!(outbox.mark_all(&Mark::hold(1)));
+        assert!(outbox.mark_all(Mark::hold(1)));
         outbox.tell(Progress::Watermark(9.into()));
         push_all(&mut outbox, [2]);
-        assert!(!outbox.mark_all(&Mark::Barrier(3)), "there is no room for the second batch");
+        assert!(!outbox.mark_all(Mark::Barrier(3)), "there is no room for the second batch");
         let told = ["[1]", "Watermark(Timestamp(7))"];
         assert_eq!(arrivals(&mut gate, &mut batch), told);
-        assert!(outbox.mark_all(&Mark::Barrier(3)));
+        assert!(outbox.mark_all(Mark::Barrier(3)));
         assert_eq!(arrivals(&mut gate, &mut batch), ["[2]", "barrier 3"], "it holds time at 7");
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::exchange::gate::{Arrival, Gate, Swept};
 use crate::exchange::lane::{LaneSender, lane};
 use crate::exchange::mark::Mark;
+use crate::exchange::planted::{Fault, plant};
 use crate::record::{Batch, Never};
 use crate::routing::{Move, RoutingTable, Units, with_group};
 
@@ -25,7 +26,7 @@ fn send(lane: &mut LaneSender<u64>, records: &[u64], watermark: Option<i64>) {
 }
 
 fn mark(lane: &mut LaneSender<u64>, mark: Mark) {
-    assert!(lane.try_mark(&mark), "there is room");
+    assert!(lane.try_mark(mark), "there is room");
 }
 
 /// Everything that comes out, in order.
@@ -134,12 +135,25 @@ fn sweep(gate: &mut Gate<u64>) -> Vec<String> {
 fn nothing_behind_a_reroute_comes_out_before_the_donor_has_given() {
     let ([mut first, _second], mut gate) = two();
     let (moved, [_, _, stays]) = moved();
-    mark(&mut first, Mark::Reroute(Arc::clone(&moved)));
+    mark(&mut first, Mark::Reroute { id: moved.id });
     send(&mut first, &[stays], None);
     assert_eq!(all(&mut gate), [""; 0]);
     gate.begin_sweep(moved);
     assert_eq!(sweep(&mut gate), ["0: seen"]);
     assert_eq!(all(&mut gate), [format!("{:?}", [stays])]);
+}
+
+/// Steps of a simulation see a new table before its marks, so the rule shows here alone.
+#[test]
+fn a_lane_that_is_taken_past_its_marker_before_the_donor_has_given_is_caught() {
+    let ([mut first, _second], mut gate) = two();
+    let (moved, [_, _, stays]) = moved();
+    mark(&mut first, Mark::Reroute { id: moved.id });
+    send(&mut first, &[stays], None);
+    plant(Some(Fault::LanePoppedPastMarker));
+    let came = all(&mut gate);
+    plant(None);
+    assert_eq!(came, [format!("{:?}", [stays])], "the rule is what keeps it back");
 }
 
 #[test]
@@ -156,7 +170,7 @@ fn sweep_takes_records_of_the_units_out_and_leaves_the_others_in_their_order() {
     assert_eq!(all(&mut gate), [&*rest, &*rest, "Watermark(Timestamp(9))"]);
     send(&mut first, &[one], None);
     assert_eq!(all(&mut gate), [""; 0], "nothing that it has not looked at comes out");
-    mark(&mut first, Mark::Reroute(moved));
+    mark(&mut first, Mark::Reroute { id: 1 });
     assert_eq!(sweep(&mut gate), [format!("0: {:?}", [one]), "0: seen".into()]);
     assert!(!gate.is_sweeping());
     assert_eq!(all(&mut gate), [""; 0], "nothing is left of that batch");

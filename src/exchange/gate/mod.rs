@@ -245,7 +245,7 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
     /// Whether a mark in front of a lane may come out, and what is behind it.
     fn may_pass(&self, index: usize, mark: &Mark) -> bool {
         match mark {
-            Mark::Reroute(_) => is_planted(Fault::LanePoppedPastMarker),
+            Mark::Reroute { .. } => is_planted(Fault::LanePoppedPastMarker),
             Mark::Resume { id, donor } => {
                 is_planted(Fault::NoResumeWait)
                     || self.has_hold(*id)
@@ -282,7 +282,7 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
                 self.lanes[index].is_at_barrier = true;
                 None
             }
-            Message::Mark(Mark::Resume { .. } | Mark::Reroute(_)) => None,
+            Message::Mark(Mark::Resume { .. } | Mark::Reroute { .. }) => None,
         };
         progress.map(Arrival::Progress)
     }

@@ -86,16 +86,9 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
     }
 
     /// Whether a sweep is under way.
+    #[cfg(test)]
     pub fn is_sweeping(&self) -> bool {
         !self.sweeps.is_empty()
-    }
-
-    /// The moves of which a lane has shown the reroute, while their donor has not given.
-    pub fn rerouted(&self) -> impl Iterator<Item = &Arc<Move>> {
-        self.lanes.iter().filter_map(|lane| match lane.queue.front() {
-            Some(Message::Mark(Mark::Reroute(moved))) => Some(moved),
-            _ => None,
-        })
     }
 
     /// Goes on with all sweeps. Looks at each message once, in order, and keeps no more of a lane
@@ -188,7 +181,7 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
                 if pulled.is_empty() { Look::Pass } else { Look::Found(pulled) }
             }
             Message::End => Look::End,
-            Message::Mark(Mark::Reroute(moved)) if moved.id == sweep.moved.id => Look::Marker,
+            Message::Mark(Mark::Reroute { id }) if *id == sweep.moved.id => Look::Marker,
             Message::Mark(Mark::Hold { id, .. }) => {
                 sweep.holds.push(*id);
                 Look::Pass
