@@ -1,7 +1,7 @@
 //! Planted faults: what the protocol of moves would do without one of its rules.
 //!
-//! A test plants one on its own thread and expects the simulation to find it. Outside the crate's
-//! own tests there are none, and asking costs nothing.
+//! A test plants one on its own thread and expects the simulation to find it, or plants it in one
+//! part. Outside the crate's own tests there are none, and asking costs nothing.
 
 /// A rule that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,6 @@ pub(crate) enum Fault {
     GiveBeforeQuiet,
     /// The donor gives before its hold is on every lane.
     GiveBeforeHold,
-    /// The donor takes records in between its hold and the giving.
-    TaskRunsBeforeGiving,
     /// The donor waits for room at the taker before it goes on.
     GiveWaitsForRoom,
     /// The donor takes what lies behind a reroute before it has given.

