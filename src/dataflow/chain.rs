@@ -110,8 +110,28 @@ pub trait Chain: Clone + Send + 'static {
     }
 }
 
-/// What is done to the state of units that move, at their donor or at their taker.
+/// What is done to the state of units that move, at their donor or at their taker, or asked about
+/// what is kept here.
 pub enum Handling<'a, T, P> {
+    /// Tells whose records and partials the batch has.
+    Hash {
+        /// The batch.
+        batch: &'a Batch<T, P>,
+        /// Where to put the hashes of their keys, in the order in which they are worked off.
+        hashes: &'a mut Vec<u64>,
+    },
+    /// Tells how much is kept.
+    Size {
+        /// Where to say how many keys there are, and how many bytes they take.
+        size: &'a mut (usize, usize),
+    },
+    /// Tells what a key is called.
+    Name {
+        /// Its hash.
+        hash: u64,
+        /// Where to put the key as `Debug` shows it, if it is here.
+        name: &'a mut Option<String>,
+    },
     /// Says whether the batch has records or partials of these units.
     Find {
         /// The units.

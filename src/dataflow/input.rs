@@ -41,6 +41,9 @@ pub trait Lanes<T, P>: Send {
     /// Index, among the task's inputs, of the edge of a lane.
     fn edge_of(&self, lane: usize) -> usize;
 
+    /// As [`Gate::waiting`].
+    fn waiting(&self) -> usize;
+
     /// As [`Gate::hold_back`].
     fn hold_back(&mut self, id: MoveId, batch: &mut Batch<T, P>);
 
@@ -79,6 +82,10 @@ impl<T: Send, P: Send, R: Receive<T, P> + Send> Lanes<T, P> for Gate<T, P, R> {
 
     fn edge_of(&self, lane: usize) -> usize {
         Gate::edge_of(self, lane)
+    }
+
+    fn waiting(&self) -> usize {
+        Gate::waiting(self)
     }
 
     fn hold_back(&mut self, id: MoveId, batch: &mut Batch<T, P>) {

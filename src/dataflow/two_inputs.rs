@@ -76,6 +76,13 @@ where
             EitherLane::Right(lane, _) => lane.capacity(),
         }
     }
+
+    fn waiting(&self) -> usize {
+        match self {
+            EitherLane::Left(lane, _) => lane.waiting(),
+            EitherLane::Right(lane, _) => lane.waiting(),
+        }
+    }
 }
 
 /// A gate over the lanes of two streams.

@@ -113,6 +113,9 @@ pub trait Receive<T, P> {
 
     /// Data batches that the lane holds at most.
     fn capacity(&self) -> usize;
+
+    /// Messages that wait in it.
+    fn waiting(&self) -> usize;
 }
 
 impl<T, P> Receive<T, P> for LaneReceiver<T, P> {
@@ -128,6 +131,10 @@ impl<T, P> Receive<T, P> for LaneReceiver<T, P> {
 
     fn capacity(&self) -> usize {
         self.messages.full_at()
+    }
+
+    fn waiting(&self) -> usize {
+        self.messages.len()
     }
 }
 

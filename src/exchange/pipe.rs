@@ -87,6 +87,11 @@ impl<M> PipeReceiver<M> {
         self.full_at
     }
 
+    /// How many messages wait. Only this end takes, so there can only be more by now.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Whether nothing is waiting.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()

@@ -59,6 +59,11 @@ impl TimeSplit {
         self.last = Some(last.max(now));
     }
 
+    /// Nanoseconds busy, idle and stalled.
+    pub fn parts_ns(&self) -> [u64; 3] {
+        [self.busy, self.idle, self.stalled].map(Counter::value)
+    }
+
     /// Nanoseconds booked in all.
     pub fn total_ns(&self) -> u64 {
         self.busy.value() + self.idle.value() + self.stalled.value()

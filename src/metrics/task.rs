@@ -39,6 +39,8 @@ pub struct TaskMetrics {
     records_out: Counter,
     /// Records and partials that came over each of its input edges.
     received: Vec<Counter>,
+    /// Batches in which they came.
+    received_batches: Counter,
     /// Those that it put on the lanes of each of its output edges.
     sent: Vec<u64>,
     batches: Counter,
@@ -75,6 +77,7 @@ impl TaskMetrics {
             records_in: Counter::default(),
             records_out: Counter::default(),
             received: vec![Counter::default(); shape.inputs.len()],
+            received_batches: Counter::default(),
             sent: vec![0; shape.outputs.len()],
             batches: Counter::default(),
             busy_ns: Counter::default(),
@@ -123,6 +126,7 @@ impl TaskMetrics {
     #[inline]
     pub fn received(&mut self, input: usize, records: u64) {
         self.received[input].add(records);
+        self.received_batches.add(1);
     }
 
     /// Sets how many records and partials went over each of its outputs since the start.
@@ -223,6 +227,16 @@ impl TaskMetrics {
         self.received[input].value()
     }
 
+    /// Records and partials that came over all its inputs.
+    pub fn received_in_all(&self) -> u64 {
+        self.received.iter().map(|received| received.value()).sum()
+    }
+
+    /// Batches that came over its inputs.
+    pub fn received_batches(&self) -> u64 {
+        self.received_batches.value()
+    }
+
     /// Records and partials that went over one of its outputs.
     pub fn sent_over(&self, output: usize) -> u64 {
         self.sent[output]
@@ -284,6 +298,7 @@ impl TaskMetrics {
         self.records_out = source.records_out;
         self.received.copy_from_slice(&source.received);
         self.sent.copy_from_slice(&source.sent);
+        self.received_batches = source.received_batches;
         self.batches = source.batches;
         self.busy_ns = source.busy_ns;
         self.stalled_ns = source.stalled_ns;

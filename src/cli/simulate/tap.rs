@@ -135,6 +135,10 @@ impl<P: Send> Lanes<Stamped<Event>, P> for Listening<P> {
         self.lanes.edge_of(lane)
     }
 
+    fn waiting(&self) -> usize {
+        self.lanes.waiting()
+    }
+
     fn hold_back(&mut self, id: MoveId, batch: &mut Batch<Stamped<Event>, P>) {
         self.lanes.hold_back(id, batch);
     }

@@ -30,6 +30,15 @@ where
         out: &mut E,
     ) -> Flow {
         match handling {
+            Handling::Hash { batch, hashes } => {
+                hashes.extend(batch.records.iter().map(|row| self.hash_of(row)));
+                hashes.extend(batch.partials.iter().map(|partial| partial.hash.get()));
+            }
+            Handling::Size { size } => *size = (self.part.store.len(), self.part.store.bytes()),
+            Handling::Name { hash, name } => {
+                let place = self.part.store.find_hash(hash, 0);
+                *name = place.map(|place| format!("{:?}", self.part.store.at(place).0));
+            }
             Handling::Find { units, batch, is_found } => *is_found = self.finds(units, batch),
             Handling::Pull { units, from, to } => self.pull(units, from, to),
             Handling::Give { units, parcel } => {

@@ -1,10 +1,16 @@
 //! Tasks: a chain of operators with its input and its end, as the partition's loop sees it.
 
+mod costs;
+mod look;
 mod moving;
 
 use std::sync::Arc;
 
+pub use costs::KeySample;
+pub use look::TaskLook;
+
 use crate::dataflow::input::{Input, Intake};
+use crate::dataflow::task::costs::KeyCosts;
 use crate::dataflow::{Chain, End, Flow, Passed, Polled, Signal};
 use crate::error::Result;
 use crate::exchange::Mark;
@@ -81,6 +87,16 @@ pub trait Task: Send {
 
     /// Follows an order, if it is for this task, and says whether it does where that is asked.
     fn tell(&mut self, order: &Order) -> Option<Reply>;
+
+    /// How it fares, if it keeps state by key.
+    ///
+    /// * `metrics` - what it has counted.
+    /// * `with_sample` - also what its keys cost since the last such look; watched from the first
+    ///   one on.
+    fn look(&mut self, metrics: &TaskMetrics, with_sample: bool) -> Option<TaskLook> {
+        let _ = (metrics, with_sample);
+        None
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +136,8 @@ pub struct ChainTask<C: Chain, E> {
     owes_time: bool,
     /// When the source wants to be asked again.
     input_wake_at: Option<Nanos>,
+    /// What its keys cost, if somebody wants to know.
+    costs: Option<Box<KeyCosts>>,
 }
 
 impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
@@ -135,6 +153,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             barrier: None,
             owes_time: false,
             input_wake_at: None,
+            costs: None,
         }
     }
 
@@ -185,7 +204,11 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         let before = self.batch.len() as u64;
         self.batch.taken = step.now;
         self.end.begin_slice(self.batch.intake, step.now);
-        self.chain.push_batch(&mut self.batch, &mut self.end);
+        if self.costs.as_mut().is_some_and(|costs| costs.takes_next()) {
+            self.push_watched(step);
+        } else {
+            self.chain.push_batch(&mut self.batch, &mut self.end);
+        }
         self.end.end_slice(step)?;
         Ok(Some(before - self.batch.len() as u64))
     }
@@ -439,6 +462,10 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
 
     fn drain(&mut self) {
         self.input.drain();
+    }
+
+    fn look(&mut self, metrics: &TaskMetrics, with_sample: bool) -> Option<TaskLook> {
+        self.look_at(metrics, with_sample)
     }
 
     fn tell(&mut self, order: &Order) -> Option<Reply> {

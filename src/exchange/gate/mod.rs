@@ -133,6 +133,11 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
         self.lanes[lane].edge
     }
 
+    /// Messages that wait in all lanes.
+    pub fn waiting(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.receiver.waiting() + lane.queue.len()).sum()
+    }
+
     /// The lane that the batch in hand came over, if there is one.
     pub fn lane_in_hand(&self) -> Option<usize> {
         self.in_hand

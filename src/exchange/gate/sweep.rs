@@ -165,7 +165,7 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
         let Some(message) = lane.receiver.try_recv() else { return false };
         lane.queue.push_back(message);
         // One more where a batch that was held back has come back.
-        debug_assert!(lane.queue.len() <= lane.receiver.capacity() + 3, "a sweep is bounded");
+        assert!(lane.queue.len() <= lane.receiver.capacity() + 3, "a sweep is bounded");
         true
     }
 
