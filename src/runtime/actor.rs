@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use actix::clock::{Sleep, sleep};
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, MessageResult};
 
 use crate::dataflow::blame::said;
 use crate::dataflow::{Order, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Sleeper;
-use crate::runtime::control::Control;
+use crate::runtime::control::{Ask, Control};
 use crate::runtime::idle::{Ladder, Rest};
 use crate::runtime::partition::{Partition, Progress};
 use crate::runtime::{host, idle};
@@ -107,6 +107,15 @@ impl Handler<Order> for PartitionActor {
             running.partition.tell(&order);
             running.pass_replies_on();
         }
+    }
+}
+
+impl Handler<Ask> for PartitionActor {
+    type Result = MessageResult<Ask>;
+
+    fn handle(&mut self, Ask { with_sample }: Ask, _: &mut Context<Self>) -> Self::Result {
+        let running = self.running.as_mut();
+        MessageResult(running.map(|running| running.partition.look(with_sample)))
     }
 }
 

@@ -1,10 +1,13 @@
 //! Control messages to a partition: the mailbox, never the lanes.
 
+use std::future::Future;
+
 use actix::{Addr, Message};
 
 use crate::dataflow::Order;
 use crate::exchange::wake::Wake;
 use crate::runtime::actor::PartitionActor;
+use crate::runtime::partition::Look;
 
 /// What a partition can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,16 @@ impl Message for Control {
 
 impl Message for Order {
     type Result = ();
+}
+
+/// Asks a partition how it fares.
+pub(crate) struct Ask {
+    pub(crate) with_sample: bool,
+}
+
+impl Message for Ask {
+    /// `None` if it has ended.
+    type Result = Option<Look>;
 }
 
 /// A running partition, as others see it.
@@ -41,6 +54,15 @@ impl PartitionHandle {
         let told = self.mailbox.try_send(order);
         self.wake.wake();
         !matches!(told, Err(actix::prelude::SendError::Full(_)))
+    }
+
+    /// Asks how the partition fares; `None` if it has ended. The answer comes between two turns.
+    ///
+    /// * `with_sample` - also what its keys cost since the last such question.
+    pub fn look(&self, with_sample: bool) -> impl Future<Output = Option<Look>> + use<> {
+        let answer = self.mailbox.send(Ask { with_sample });
+        self.wake.wake();
+        async move { answer.await.ok().flatten() }
     }
 
     /// Wakes the partition, so that it looks around.

@@ -13,5 +13,5 @@ pub use actor::{OnExit, OnReply};
 pub use async_thread::AsyncThread;
 pub use control::{Control, PartitionHandle};
 pub use idle::{Ladder, Rest};
-pub use partition::{Partition, Progress};
+pub use partition::{Look, Partition, Progress};
 pub use system::{PartitionSeed, SystemThread};

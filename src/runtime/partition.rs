@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::dataflow::blame::{said, take_culprit};
-use crate::dataflow::{Order, Reply, Step, StepContext, Task};
+use crate::dataflow::{Order, Reply, Step, StepContext, Task, TaskLook};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Activity, PartitionMetrics};
 use crate::time::{Clock, Nanos};
@@ -26,6 +26,17 @@ pub struct Progress {
     pub done: bool,
     /// When the next turn is wanted at the latest, if nothing else happens.
     pub wake_at: Option<Nanos>,
+}
+
+/// How a partition fares: what it tells whoever looks after the load.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// When, by the partition's clock.
+    pub at: Nanos,
+    /// Nanoseconds busy, idle and stalled, since the start.
+    pub time_ns: [u64; 3],
+    /// Its keyed tasks.
+    pub tasks: Vec<TaskLook>,
 }
 
 struct Slot {
@@ -159,6 +170,21 @@ impl Partition {
     pub fn tell(&mut self, order: &Order) {
         for (index, slot) in self.slots.iter_mut().enumerate() {
             self.replies.extend(slot.task.tell(order).map(|reply| (index, reply)));
+        }
+    }
+
+    /// How it fares.
+    ///
+    /// * `with_sample` - also what its keys cost since the last such look.
+    pub fn look(&mut self, with_sample: bool) -> Look {
+        let tasks = self.slots.iter_mut().enumerate().filter(|(_, slot)| !slot.done);
+        let metrics = &mut self.metrics;
+        Look {
+            at: self.clock.now(),
+            time_ns: metrics.readings().time().parts_ns(),
+            tasks: tasks
+                .filter_map(|(index, slot)| slot.task.look(metrics.task(index), with_sample))
+                .collect(),
         }
     }
 
