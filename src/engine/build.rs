@@ -94,10 +94,17 @@ fn movables(graph: &Graph, domains: Vec<Arc<Domain>>) -> Vec<Movable> {
     let domain_of = |task: usize| graph.tasks[task].domain;
     let mut movables: Vec<Movable> = domains
         .into_iter()
-        .map(|domain| Movable { domain, unmovable: None, related: Vec::new() })
+        .map(|domain| Movable {
+            domain,
+            name: String::new(),
+            unmovable: None,
+            unmergeable: Some("its feeders do not combine"),
+            related: Vec::new(),
+        })
         .collect();
     for (task, node) in graph.tasks.iter().enumerate() {
         let Some(domain) = node.domain else { continue };
+        movables[domain].name.clone_from(&node.name);
         movables[domain].unmovable = node.unmovable;
         for other in graph.upstream(task).filter_map(domain_of).filter(|other| *other != domain) {
             movables[domain].related.push(other);

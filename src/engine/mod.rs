@@ -1,5 +1,6 @@
 //! The door for programs that embed the engine.
 
+mod advice;
 pub(crate) mod build;
 mod env;
 mod job;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Cores, Idle, Metrics};
 use crate::dataflow::Pipeline;
+use crate::engine::advice::Advice;
 use crate::engine::build::{Built, World, build};
 use crate::engine::state::JobState;
 use crate::error::Result;
@@ -49,6 +51,7 @@ pub struct Engine {
     config: Config,
     machine: Machine,
     plan: Plan,
+    advice: Advice,
 }
 
 impl Engine {
@@ -62,7 +65,7 @@ impl Engine {
     pub fn new(config: Config) -> Result<Engine> {
         let machine = host::machine();
         let plan = plan(&machine, &placement_request(&config))?;
-        Ok(Engine { config, machine, plan })
+        Ok(Engine { config, machine, plan, advice: Advice::default() })
     }
 
     /// Where the partitions of its jobs run, and why.
@@ -151,9 +154,10 @@ impl Engine {
             })
             .collect();
         let (system, handles) = SystemThread::start(seeds)?;
+        let rebalancer = self.rebalancer(domains.len());
         let (grants, ledger) = (Grants::new(domains, partitions, OPEN_MOVES), Arc::default());
         let (known, booked) = (handles.clone(), Arc::clone(&ledger));
-        address.set(system.start_actor(move || Supervisor::new(grants, known, booked)));
+        address.set(system.start_actor(move || Supervisor::new(grants, known, booked, rebalancer)));
         state.set_partitions(handles);
         #[cfg(feature = "tracing")]
         self.tell_start(state.name());

@@ -3,23 +3,32 @@
 
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 
 use crate::dataflow::{Order, Reply};
 use crate::metrics::Moves;
 use crate::routing::MoveId;
 use crate::runtime::{OnReply, PartitionHandle};
+use crate::supervisor::decision::Action;
 use crate::supervisor::grants::{Denied, Grants, Next, Proposal};
+use crate::supervisor::load::{Occasion, Unit};
+use crate::supervisor::rebalancer::Rebalancer;
+use crate::time::{Clock, MonotonicClock};
 
 /// Replies and proposals that may wait for the supervisor; each open move has one at most.
 const MAILBOX: usize = 1_024;
+/// Between two looks at the load.
+const TICK: Duration = Duration::from_millis(100);
 
 /// One job's supervisor.
 pub struct Supervisor {
     grants: Grants,
     partitions: Vec<PartitionHandle>,
     ledger: Arc<Mutex<Moves>>,
+    /// `None` if nothing is to move by itself.
+    rebalancer: Option<Rebalancer>,
 }
 
 /// The way to a supervisor, for those who have something to say before it is there.
@@ -68,13 +77,53 @@ impl Address {
 }
 
 impl Supervisor {
-    /// Grants moves of these partitions, and books in `ledger` what comes of them.
+    /// Grants moves of these partitions, books in `ledger` what comes of them, and begins those
+    /// that `rebalancer` decides on.
     pub fn new(
         grants: Grants,
         partitions: Vec<PartitionHandle>,
         ledger: Arc<Mutex<Moves>>,
+        rebalancer: Option<Rebalancer>,
     ) -> Self {
-        Supervisor { grants, partitions, ledger }
+        Supervisor { grants, partitions, ledger, rebalancer }
+    }
+
+    /// Asks all partitions how they fare, and then the policy what to do about it.
+    fn look(&mut self, occasion: Occasion, context: &mut Context<Self>) {
+        let Some(rebalancer) = &mut self.rebalancer else { return };
+        // A partition that is in the middle of something long answers later.
+        if !rebalancer.begin(occasion) {
+            return;
+        }
+        for (index, partition) in self.partitions.iter().enumerate() {
+            let look = partition.look(occasion == Occasion::Tick).into_actor(self);
+            context.spawn(look.map(move |look, supervisor, _| {
+                let Some(rebalancer) = &mut supervisor.rebalancer else { return };
+                if rebalancer.take(index, look) {
+                    rebalancer.decide(MonotonicClock.now(), &supervisor.grants);
+                    supervisor.act();
+                }
+            }));
+        }
+    }
+
+    /// Begins what was decided, as far as it may be now.
+    fn act(&mut self) {
+        while let Some(action) = self.rebalancer.as_ref().and_then(Rebalancer::next).cloned() {
+            let begun = match action {
+                Action::Move { domain, units, from, to } => {
+                    self.begin(&proposal(domain, &units, from, to)).map(drop)
+                }
+                Action::Combine { .. } | Action::Fold { .. } => Err(Denied::Unknown),
+            };
+            if let Err(Denied::TooManyMoves | Denied::PathBusy | Denied::UnderWay) = begun {
+                // When a move that is open has come to its end, it is tried again.
+                break;
+            }
+            if let Some(rebalancer) = &mut self.rebalancer {
+                rebalancer.advance();
+            }
+        }
     }
 
     /// Begins a move, if it may be.
@@ -104,11 +153,27 @@ impl Supervisor {
     }
 }
 
+fn proposal(domain: usize, units: &[Unit], donor: usize, taker: usize) -> Proposal {
+    let mut proposal = Proposal { domain, donor, taker, ..Proposal::default() };
+    for unit in units {
+        match unit {
+            Unit::Group(group) => proposal.groups.push(*group),
+            Unit::Key(hash) => proposal.keys.push(*hash),
+        }
+    }
+    proposal
+}
+
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX);
+        if self.rebalancer.is_some() {
+            context.run_interval(TICK, |supervisor, context| {
+                supervisor.look(Occasion::Tick, context);
+            });
+        }
     }
 }
 
@@ -125,6 +190,7 @@ impl Handler<Said> for Supervisor {
     fn handle(&mut self, Said(reply): Said, _: &mut Context<Self>) {
         let next = self.grants.on_reply(&reply);
         self.follow(next);
+        self.act();
     }
 }
 

@@ -9,13 +9,18 @@ use crate::hand_over::MoveReport;
 use crate::routing::{
     Domain, KEY_GROUPS, Move, MoveId, OVERRIDES_MAX, UNITS_MAX, Units, key_group,
 };
+use crate::supervisor::load::{OpenMove, Unit};
 
 /// One task that keeps state by key, as moves see it.
 pub struct Movable {
     /// Who owns which of its keys.
     pub domain: Arc<Domain>,
+    /// What its task is called.
+    pub name: String,
     /// Why its state stays where it is, if it does.
     pub unmovable: Option<&'static str>,
+    /// Why its feeders cannot combine keys, if they cannot.
+    pub unmergeable: Option<&'static str>,
     /// The domains before and behind it in the graph.
     pub related: Vec<usize>,
 }
@@ -259,6 +264,17 @@ impl Grants {
         self.open.len()
     }
 
+    /// What moves are open.
+    pub fn open_moves(&self) -> Vec<OpenMove> {
+        let open = |moved: &Arc<Move>| {
+            let groups = moved.units.groups().map(|group| Unit::Group(group as u16));
+            let keys = moved.units.keys().iter().map(|hash| Unit::Key(*hash));
+            let units = groups.chain(keys).collect();
+            OpenMove { domain: moved.domain, units, from: moved.donor, to: moved.taker }
+        };
+        self.open.iter().map(open).collect()
+    }
+
     /// The domains, by index.
     pub fn domains(&self) -> &[Movable] {
         &self.domains
@@ -275,7 +291,9 @@ mod tests {
     fn grants(open_max: usize) -> Grants {
         let movable = |index, related: &[usize], unmovable| Movable {
             domain: Arc::new(Domain::new(index, 3)),
+            name: format!("task {index}"),
             unmovable,
+            unmergeable: None,
             related: related.to_vec(),
         };
         let domains =

@@ -14,7 +14,11 @@ mod decision;
 pub mod decision_log;
 mod grants;
 mod load;
+mod observer;
+#[cfg(test)]
+mod observer_test;
 pub mod policy;
+mod rebalancer;
 #[cfg(test)]
 mod sample;
 mod trace;
@@ -28,5 +32,7 @@ pub use grants::{Denied, Grants, Movable, Next, Proposal};
 pub use load::{
     CORE, DomainLoad, KeyLoad, KeyRoute, LoadView, Occasion, OpenMove, PartitionLoad, Unit,
 };
+pub use observer::Observer;
 pub use policy::{Balanced, RebalancePolicy};
+pub use rebalancer::{DecisionLog, Rebalancer};
 pub use trace::{Trace, TraceWriter};

@@ -163,21 +163,40 @@ impl Plan {
     fn give(&mut self, pieces: &[Piece], donor: usize, taker: usize) -> bool {
         let room = self.sight.levels.fair.saturating_sub(self.sight.levels.loads[taker]);
         let left = room.min(self.excess(donor)) + self.slack;
+        let too_big = |piece: &&Piece| piece.demand > left && self.is_there(piece);
+        let big = pieces.iter().rev().find(too_big).copied();
+        let crumbs = self.reach(pieces, left) < left / 2;
+        if crumbs && big.is_some_and(|big| self.give_big(big, donor, taker)) {
+            return true;
+        }
         let fitting = self.choose(pieces, left);
         if !fitting.is_empty() && self.bundle(donor, taker, &fitting) {
             return true;
         }
-        let too_big = |piece: &&Piece| piece.demand > left && self.is_there(piece);
-        let Some(big) = pieces.iter().rev().find(too_big).copied() else { return false };
+        let Some(big) = big else { return false };
+        if self.give_big(big, donor, taker) {
+            return true;
+        }
+        // A giant for a giant would be jitter.
+        let is_giant = big.demand > self.sight.levels.fair;
+        self.sight.takes[donor] && !is_giant && self.swap(big, donor, taker)
+    }
+
+    /// Gives away what is more than it should be, if the taker ends up emptier than the donor was.
+    fn give_big(&mut self, big: Piece, donor: usize, taker: usize) -> bool {
         let Levels { loads, .. } = &self.sight.levels;
         let is_emptier = loads[taker] + big.demand + self.slack < loads[donor];
         if is_emptier && self.bundle(donor, taker, &[big]) {
             self.take(&big);
             return true;
         }
-        // A giant for a giant would be jitter.
-        let is_giant = big.demand > self.sight.levels.fair;
-        self.sight.takes[donor] && !is_giant && self.swap(big, donor, taker)
+        false
+    }
+
+    /// How much of `left` one bundle can have at most.
+    fn reach(&self, pieces: &[Piece], left: u64) -> u64 {
+        let fitting = pieces.iter().filter(|piece| piece.demand <= left && self.is_there(piece));
+        fitting.take(UNITS_MAX).map(|piece| piece.demand).sum()
     }
 
     /// The largest pieces of one domain that fit into `left` together.

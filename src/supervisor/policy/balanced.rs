@@ -224,6 +224,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::routing::KEY_GROUPS;
     use crate::supervisor::check::checked;
     use crate::supervisor::load::{OpenMove, Unit};
     use crate::supervisor::sample::{TICK_NS, hash, percent, view};
@@ -286,6 +287,20 @@ mod tests {
         assert_ne!(owner(one), owner(other));
         let highest = view.demands().into_iter().max().expect("four");
         assert!(highest < percent(93), "{:?} {view:?}", view.demands());
+    }
+
+    #[test]
+    fn one_key_that_is_slightly_too_big_goes_rather_than_a_thousand_groups() {
+        let mut policy = Balanced::new(Rebalance::Keys);
+        let mut view = view(2, percent(50));
+        (0..5).for_each(|group| _ = view.add_key(group, percent(15)));
+        (0..3).for_each(|group| _ = view.add_key(KEY_GROUPS - 1 - group, percent(15)));
+        let decisions = run(&mut policy, &mut view, 4);
+        let units = decisions.iter().filter_map(Decision::action).map(|action| match action {
+            Action::Move { units, .. } => units.len(),
+            other => panic!("{other}"),
+        });
+        assert_eq!(units.collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -1,0 +1,98 @@
+//! Who advises the supervisor of a job, and where the advice is written down.
+
+use std::fmt;
+use std::sync::Arc;
+#[cfg(feature = "json")]
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::Rebalance;
+use crate::engine::Engine;
+#[cfg(feature = "json")]
+use crate::supervisor::decision_log::Entry;
+use crate::supervisor::{Adviser, Balanced, DecisionLog, RebalancePolicy, Rebalancer};
+
+type Make = dyn Fn() -> Box<dyn RebalancePolicy> + Send + Sync;
+
+/// What is asked about the load of each job of an engine, and who is told.
+#[derive(Clone, Default)]
+pub(super) struct Advice {
+    policy: Option<Arc<Make>>,
+    #[cfg(feature = "json")]
+    log: Option<Arc<Mutex<Box<dyn std::io::Write + Send>>>>,
+}
+
+impl Engine {
+    /// Has a policy of your own decide what moves, in each job one that `make` makes. It is asked
+    /// unless [`rebalance`](crate::config::ConfigBuilder::rebalance) is off; what it answers is
+    /// checked, and a panic in it costs the job nothing but its advice.
+    #[must_use]
+    pub fn rebalance_by<P, F>(mut self, make: F) -> Engine
+    where
+        P: RebalancePolicy,
+        F: Fn() -> P + Send + Sync + 'static,
+    {
+        self.advice.policy = Some(Arc::new(move || Box::new(make())));
+        self
+    }
+
+    /// Writes every decision about moves to `output`, a JSON line for each view on which something
+    /// was decided; `millstream replay-decisions` reads it. Jobs of one engine share it. If a line
+    /// cannot be written, nothing more is.
+    #[cfg(feature = "json")]
+    #[must_use]
+    pub fn log_decisions(mut self, output: impl std::io::Write + Send + 'static) -> Engine {
+        self.advice.log = Some(Arc::new(Mutex::new(Box::new(output))));
+        self
+    }
+
+    /// Who looks after the load of a job with so many keyed tasks; nobody if nothing is to move.
+    pub(super) fn rebalancer(&self, domains: usize) -> Option<Rebalancer> {
+        let (partitions, level) = (self.plan.partitions.len(), self.config.rebalance());
+        if level == Rebalance::Off || partitions < 2 || domains == 0 {
+            return None;
+        }
+        let policy = match &self.advice.policy {
+            Some(make) => make(),
+            None => Box::new(Balanced::new(level)),
+        };
+        let log = self.advice.log();
+        Some(Rebalancer::new(partitions, domains, Adviser::new(policy), log))
+    }
+}
+
+impl Advice {
+    #[cfg(feature = "json")]
+    fn log(&self) -> Option<DecisionLog> {
+        let output = Arc::clone(self.log.as_ref()?);
+        let mut has_failed = false;
+        Some(Box::new(move |view, policy, decisions| {
+            if has_failed {
+                return;
+            }
+            let entry = Entry {
+                view: view.clone(),
+                policy: policy.cloned(),
+                decisions: decisions.to_vec(),
+            };
+            // A writer that has panicked has left a cut line at worst.
+            let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = writeln!(output, "{}", entry.line()).and_then(|()| output.flush());
+            has_failed = written.is_err();
+            #[cfg(feature = "tracing")]
+            if let Err(error) = written {
+                tracing::warn!(%error, "decisions are not logged any more");
+            }
+        }))
+    }
+
+    #[cfg(not(feature = "json"))]
+    fn log(&self) -> Option<DecisionLog> {
+        None
+    }
+}
+
+impl fmt::Debug for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Advice").field("has_policy", &self.policy.is_some()).finish_non_exhaustive()
+    }
+}

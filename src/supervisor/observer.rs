@@ -1,0 +1,388 @@
+//! From what partitions say about themselves to the view that a policy decides by.
+
+use std::collections::BTreeMap;
+
+use crate::dataflow::TaskLook;
+use crate::metrics::COUNTERS;
+use crate::routing::{KEY_GROUPS, Override, RoutingTable, key_group};
+use crate::runtime::Look;
+use crate::supervisor::average::Average;
+use crate::supervisor::grants::Grants;
+use crate::supervisor::load::{
+    CORE, DEMAND_MAX, DomainLoad, KeyLoad, KeyRoute, LoadView, Occasion, PartitionLoad,
+};
+use crate::time::Nanos;
+
+/// A key is worth a look from 1/128 of what a partition has on average: half of the least that may
+/// get a route of its own.
+const KEY_SHARE_MIN: f64 = 128.0;
+/// It stays in sight until it has a fifth of that.
+const KEPT_BELOW: f64 = 5.0;
+
+/// Keeps what was seen of every partition, and makes views of it.
+///
+/// How busy a partition is with a keyed task is measured; its samples only say with which keys.
+/// What waits longer and longer counts as wanted too.
+pub struct Observer {
+    partitions: Vec<Seen>,
+    domains: Vec<DomainSeen>,
+}
+
+/// One partition, between its last two looks with samples.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// The last look with samples; what is cumulative is counted from here.
+    last: Look,
+    load: PartitionLoad,
+    /// How much each keyed task wants, by domain.
+    tasks: BTreeMap<usize, TaskSeen>,
+    has_ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct TaskSeen {
+    demand: f64,
+    service_ns: f64,
+    bytes_per_key: u64,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct DomainSeen {
+    groups: Vec<Average>,
+    /// Keys that some sketch reports, and those with a route of their own.
+    keys: BTreeMap<u64, KeySeen>,
+    /// The table when it was looked at last.
+    routes: Vec<Override>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct KeySeen {
+    demand: Average,
+    error: f64,
+    name: Option<String>,
+}
+
+/// What the samples of one tick say about the keys of a domain, as demand.
+#[derive(Debug)]
+struct Sampled {
+    groups: Vec<f64>,
+    /// All that a sketch has a counter for.
+    keys: BTreeMap<u64, SampledKey>,
+    /// Partitions whose task was busy, but of which there is no sample.
+    is_unknown: Vec<bool>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct SampledKey {
+    demand: f64,
+    /// The demand is overestimated by at most this much.
+    error: f64,
+    /// With less it would be known by chance.
+    least: f64,
+}
+
+impl Observer {
+    /// Has seen nothing of a job of so many partitions and domains.
+    pub fn new(partitions: usize, domains: usize) -> Observer {
+        let domain = || DomainSeen {
+            groups: vec![Average::default(); KEY_GROUPS],
+            keys: BTreeMap::new(),
+            routes: Vec::new(),
+        };
+        Observer {
+            partitions: vec![Seen::default(); partitions],
+            domains: (0..domains).map(|_| domain()).collect(),
+        }
+    }
+
+    /// Takes in how all partitions fare, in order; `None` for one that has ended.
+    pub fn observe(&mut self, looks: Vec<Option<Look>>, grants: &Grants) {
+        let samples: Vec<_> = self.partitions.iter_mut().zip(looks).map(Seen::catch_up).collect();
+        for (index, domain) in self.domains.iter_mut().enumerate() {
+            let table = grants.domains()[index].domain.table();
+            domain.follow(&table);
+            let tasks = |partition: usize| {
+                let task = samples[partition].iter().find(|task| task.domain == index)?;
+                Some((task, self.partitions[partition].tasks.get(&index)?.demand))
+            };
+            let tasks: Vec<_> = (0..self.partitions.len()).map(tasks).collect();
+            domain.observe(&table, &tasks);
+        }
+    }
+
+    /// Takes in what has come since, without samples: only what waits is looked at.
+    pub fn glance(&mut self, looks: &[Option<Look>]) {
+        for (seen, look) in self.partitions.iter_mut().zip(looks) {
+            if let Some(look) = look {
+                seen.count_backlog(look);
+            }
+        }
+    }
+
+    /// The view now.
+    pub fn view(&self, at: Nanos, occasion: Occasion, grants: &Grants) -> LoadView {
+        let partitions = self.partitions.iter().map(|seen| PartitionLoad {
+            refuses: seen.has_ended.then(|| "it has ended".to_owned()),
+            ..seen.load.clone()
+        });
+        let domains = self.domains.iter().enumerate();
+        LoadView {
+            at,
+            occasion,
+            partitions: partitions.collect(),
+            domains: domains.map(|(index, domain)| self.domain(index, domain, grants)).collect(),
+            open_moves: grants.open_moves(),
+        }
+    }
+
+    fn domain(&self, index: usize, domain: &DomainSeen, grants: &Grants) -> DomainLoad {
+        let movable = &grants.domains()[index];
+        let table = movable.domain.table();
+        let owners = (0..KEY_GROUPS).map(|group| table.owner_of_group(group) as u16).collect();
+        let tasks: Vec<TaskSeen> = self.partitions.iter().map(|seen| seen.task(index)).collect();
+        let mut owned = vec![0; tasks.len()];
+        (0..KEY_GROUPS).for_each(|group| owned[table.owner_of_group(group)] += 1);
+        // State is not measured by group: an even share is near enough to what a move costs.
+        let bytes = |group: usize| {
+            let owner = table.owner_of_group(group);
+            tasks[owner].bytes / owned[owner]
+        };
+        let key = |(hash, key): (&u64, &KeySeen)| {
+            let owner = table.owner(*hash);
+            KeyLoad {
+                hash: *hash,
+                name: key.name.clone(),
+                owner: owner as u16,
+                route: route(&table, *hash),
+                demand: whole(key.demand.value()),
+                error: whole(key.error),
+                state_bytes: tasks[owner].bytes_per_key,
+            }
+        };
+        DomainLoad {
+            name: movable.name.clone(),
+            unmovable: movable.unmovable.map(str::to_owned),
+            unmergeable: movable.unmergeable.map(str::to_owned),
+            owners,
+            demands: domain.groups.iter().map(|average| whole(average.value())).collect(),
+            state_bytes: (0..KEY_GROUPS).map(bytes).collect(),
+            keys: domain.keys.iter().map(key).collect(),
+        }
+    }
+}
+
+impl Seen {
+    /// Goes on to `look`; returns its keyed tasks, with their samples.
+    fn catch_up((seen, look): (&mut Seen, Option<Look>)) -> Vec<TaskLook> {
+        let Some(look) = look else {
+            *seen = Seen { has_ended: true, ..Seen::default() };
+            return Vec::new();
+        };
+        let last = std::mem::replace(&mut seen.last, look);
+        let elapsed = seen.last.at.saturating_sub(last.at).max(1) as f64;
+        let mut received = 0;
+        let mut keyed = 0.0;
+        let tasks = std::mem::take(&mut seen.last.tasks);
+        for task in &tasks {
+            let before = last.tasks.iter().find(|before| before.domain == task.domain);
+            let none = TaskLook::default();
+            let (busy, count, backlog) = since(before.unwrap_or(&none), task);
+            let known = seen.tasks.entry(task.domain).or_default();
+            if count > 0 {
+                known.service_ns = busy as f64 / count as f64;
+            }
+            known.demand = (busy as f64 + backlog as f64 * known.service_ns) / elapsed;
+            known.bytes = task.state_bytes as u64;
+            known.bytes_per_key = known.bytes / task.keys.max(1) as u64;
+            received += count;
+            keyed += busy as f64 / elapsed;
+        }
+        seen.last.tasks.clone_from(&tasks);
+        seen.last.tasks.iter_mut().for_each(|task| task.sample = None);
+        let [busy, idle, stalled] = shares(&last.time_ns, &seen.last.time_ns);
+        seen.load = PartitionLoad {
+            busy_ppm: busy,
+            idle_ppm: idle,
+            stalled_ppm: stalled,
+            arrivals: (received as f64 * 1e9 / elapsed) as u64,
+            rest_demand: whole((f64::from(busy) / 1e6 - keyed).max(0.0)),
+            ..PartitionLoad::default()
+        };
+        let now = seen.last.clone();
+        seen.count_backlog(&now);
+        tasks
+    }
+
+    /// Notes what waits.
+    fn count_backlog(&mut self, look: &Look) {
+        let (mut records, mut cost) = (0, 0.0);
+        for task in &look.tasks {
+            records += task.backlog;
+            cost += task.backlog as f64 * self.task(task.domain).service_ns;
+        }
+        self.load.backlog_records = records;
+        self.load.backlog_ns = cost as Nanos;
+        self.load.service_ns = (cost / records.max(1) as f64) as Nanos;
+        // Little's law: what waits, over what comes in a second.
+        let wait = u128::from(records) * 1_000_000_000 / u128::from(self.load.arrivals.max(1));
+        self.load.queue_wait_ns = Nanos::try_from(wait).unwrap_or(Nanos::MAX);
+    }
+
+    fn task(&self, domain: usize) -> TaskSeen {
+        self.tasks.get(&domain).copied().unwrap_or_default()
+    }
+}
+
+/// Time worked, records received and growth of what waits between two looks.
+fn since(before: &TaskLook, now: &TaskLook) -> (u64, u64, u64) {
+    (
+        now.busy_ns.saturating_sub(before.busy_ns),
+        now.received.saturating_sub(before.received),
+        now.backlog.saturating_sub(before.backlog),
+    )
+}
+
+/// Parts of the time between two looks, in millionths that make a whole together.
+fn shares(before: &[u64; 3], now: &[u64; 3]) -> [u32; 3] {
+    let [busy, idle, stalled] =
+        std::array::from_fn(|part| now[part].saturating_sub(before[part]) as f64);
+    let total = busy + idle + stalled;
+    if total == 0.0 {
+        return [0, 1_000_000, 0];
+    }
+    let [busy, stalled] = [busy, stalled].map(|part| (part / total * 1e6) as u32);
+    [busy, 1_000_000 - busy - stalled, stalled]
+}
+
+impl DomainSeen {
+    /// Goes over to the table that holds now. The demand of a key that has got a route of its own
+    /// leaves its group's at once; else the group would look hot for several ticks.
+    fn follow(&mut self, table: &RoutingTable) {
+        let before = std::mem::take(&mut self.routes);
+        self.routes = table.overrides().collect();
+        let demand = |keys: &BTreeMap<u64, KeySeen>, hash| {
+            keys.get(&hash).map_or(0.0, |key: &KeySeen| key.demand.value())
+        };
+        for begun in self.routes.iter().filter(|route| !has_route(&before, route.hash)) {
+            let group = &mut self.groups[key_group(begun.hash)];
+            group.shift(-demand(&self.keys, begun.hash));
+        }
+        for ended in before.iter().filter(|route| !has_route(&self.routes, route.hash)) {
+            self.groups[key_group(ended.hash)].shift(demand(&self.keys, ended.hash));
+        }
+    }
+
+    /// Takes in the samples of one tick: `tasks[p]` has what partition *p* has seen, and how many
+    /// cores it wants for it.
+    fn observe(&mut self, table: &RoutingTable, tasks: &[Option<(&TaskLook, f64)>]) {
+        let mut sampled = Sampled::of(table, tasks);
+        let mean = tasks.iter().flatten().map(|(_, demand)| demand).sum::<f64>()
+            / tasks.len().max(1) as f64;
+        let worth_it = mean / KEY_SHARE_MIN;
+        // A key that was worth it stays until it has cooled: one that flickers in and out of the
+        // samples would look like one that has gone.
+        let is_known = |hash: &u64| {
+            let known = self.keys.get(hash);
+            known.is_some_and(|key| key.demand.value() * KEPT_BELOW > worth_it)
+        };
+        sampled.keys.retain(|hash, seen| {
+            seen.demand >= worth_it.max(seen.least)
+                || is_known(hash)
+                || has_route(&self.routes, *hash)
+        });
+        let kept = self.keys.keys().filter(|hash| is_known(hash));
+        for hash in kept.copied().chain(self.routes.iter().map(|route| route.hash)) {
+            sampled.keys.entry(hash).or_default();
+        }
+        for (group, average) in self.groups.iter_mut().enumerate() {
+            if !sampled.is_unknown[table.owner_of_group(group)] {
+                average.observe(sampled.groups[group]);
+            }
+        }
+        let mut known = std::mem::take(&mut self.keys);
+        for (hash, seen) in sampled.keys {
+            let mut key = known.remove(&hash).unwrap_or_default();
+            if !sampled.is_unknown[table.owner(hash)] {
+                key.demand.observe(seen.demand);
+                key.error = seen.error;
+            }
+            self.keys.insert(hash, key);
+        }
+        for (hash, name) in tasks.iter().flatten().flat_map(|(task, _)| &task.names) {
+            if let Some(key) = self.keys.get_mut(hash) {
+                key.name.get_or_insert_with(|| name.clone());
+            }
+        }
+    }
+}
+
+impl Sampled {
+    fn of(table: &RoutingTable, tasks: &[Option<(&TaskLook, f64)>]) -> Sampled {
+        let mut sampled = Sampled {
+            groups: vec![0.0; KEY_GROUPS],
+            keys: BTreeMap::new(),
+            is_unknown: vec![false; tasks.len()],
+        };
+        for (partition, task) in tasks.iter().enumerate() {
+            let Some((look, demand)) = task else { continue };
+            sampled.add(table, partition, look, *demand);
+        }
+        sampled
+    }
+
+    /// Adds what one partition has seen: only of what belongs to it now, so that it adds up to what
+    /// the partition does.
+    fn add(&mut self, table: &RoutingTable, partition: usize, look: &TaskLook, demand: f64) {
+        let sample = look.sample.as_ref().filter(|sample| sample.total > 0);
+        let Some(sample) = sample else {
+            self.is_unknown[partition] = demand > 0.0;
+            return;
+        };
+        let is_own = |hash: &u64| table.owner(*hash) == partition;
+        let own_keys = sample.keys.iter().filter(|key| is_own(&key.hash));
+        let routed = |hash: u64| table.override_of(hash).is_some();
+        let mut groups: BTreeMap<usize, u64> = sample
+            .groups
+            .iter()
+            .map(|(group, weight)| (usize::from(*group), *weight))
+            .filter(|(group, _)| table.owner_of_group(*group) == partition)
+            .collect();
+        let mut whole: u64 = groups.values().sum();
+        for key in own_keys.clone().filter(|key| routed(key.hash)) {
+            match groups.get_mut(&key_group(key.hash)) {
+                Some(weight) => *weight = weight.saturating_sub(key.weight),
+                None => whole += key.weight,
+            }
+        }
+        let scale = demand / whole.max(1) as f64;
+        for (group, weight) in groups {
+            self.groups[group] = weight as f64 * scale;
+        }
+        for key in own_keys {
+            let seen = SampledKey {
+                demand: key.weight as f64 * scale,
+                error: key.error as f64 * scale,
+                least: demand / COUNTERS as f64,
+            };
+            self.keys.insert(key.hash, seen);
+        }
+    }
+}
+
+fn has_route(routes: &[Override], hash: u64) -> bool {
+    routes.binary_search_by_key(&hash, |route| route.hash).is_ok()
+}
+
+fn route(table: &RoutingTable, hash: u64) -> KeyRoute {
+    match table.override_of(hash) {
+        None => KeyRoute::Group,
+        Some(route) if route.is_combined => KeyRoute::Combined,
+        Some(_) => KeyRoute::Override,
+    }
+}
+
+/// Cores as demand.
+fn whole(cores: f64) -> u64 {
+    ((cores * CORE as f64) as u64).min(DEMAND_MAX)
+}
