@@ -6,6 +6,7 @@ use crate::cli::options::{Color, Format, Skew, Verbosity};
 use crate::cli::output;
 use crate::cli::scan::usage;
 use crate::cli::summary::Summary;
+use crate::cli::workload::write::create;
 use crate::cli::workload::{self, Bench, Limits};
 use crate::config::parse::Choice;
 use crate::connector::generator::SKEWED_KEYS_MAX;
@@ -19,7 +20,10 @@ use crate::runtime::host;
 /// Those of the engine, of files that the flags name, and of stdout.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     check(args)?;
-    let engine = Engine::new(args.config.clone())?;
+    let mut engine = Engine::new(args.config.clone())?;
+    if let Some(path) = &args.run.decisions {
+        engine = engine.log_decisions(create(path)?);
+    }
     let plan = engine.plan();
     plan.warnings.iter().for_each(|warning| output::warn(warning));
     if args.show.verbosity == Verbosity::Verbose {

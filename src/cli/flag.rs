@@ -92,7 +92,7 @@ pub(crate) struct Flag {
 /// Flags that cannot stand together.
 pub(crate) const CONFLICTS: [(&str, &str); 2] = [("quiet", "verbose"), ("load", "trace")];
 
-static FLAGS: [Flag; 22] = [
+static FLAGS: [Flag; 23] = [
     Flag {
         name: "list",
         short: None,
@@ -270,6 +270,18 @@ static FLAGS: [Flag; 22] = [
         scope: Scope::Bench,
         set: |options, value| {
             options.run.output = Some(path(value)?);
+            Ok(())
+        },
+    },
+    Flag {
+        name: "decisions",
+        short: None,
+        value: Some(("FILE", "a path")),
+        default: "none",
+        help: "write what the supervisor decides to FILE as JSON lines",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.decisions = Some(path(value)?);
             Ok(())
         },
     },

@@ -58,6 +58,8 @@ pub struct RunOptions {
     pub dump: Option<PathBuf>,
     /// Where to write the results.
     pub output: Option<PathBuf>,
+    /// Where what the supervisor decides goes.
+    pub decisions: Option<PathBuf>,
 }
 
 impl Default for RunOptions {
@@ -78,6 +80,7 @@ impl Default for RunOptions {
             hot: HotOptions::default(),
             dump: None,
             output: None,
+            decisions: None,
         }
     }
 }

@@ -222,6 +222,7 @@ fn parameters(workload: Workload, bench: &Bench<'_>) -> Map<String, Value> {
         ("baseline", json!(options.baseline.name())),
         ("dump", json!(options.dump.as_deref().map(|path| path.display().to_string()))),
         ("output", json!(options.output.as_deref().map(|path| path.display().to_string()))),
+        ("decisions", json!(options.decisions.as_deref().map(|path| path.display().to_string()))),
     ];
     let own = own.into_iter().chain(workload::hot_key::parameters(&options.hot));
     parameters.extend(own.map(|(name, value)| (name.to_owned(), value)));

@@ -21,7 +21,7 @@ mod tally;
 mod timed;
 mod watermark_lag;
 mod window_sum;
-mod write;
+pub(crate) mod write;
 
 use serde_json::{Map, Value};
 

@@ -15,18 +15,24 @@ pub(crate) struct Target<'a> {
     file: File,
 }
 
+/// Creates the file at `path`, or empties it.
+///
+/// # Errors
+/// [`ErrorKind::CannotCreate`].
+pub(crate) fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|error| {
+        let context = format!("cannot create file at {}", place(path));
+        Error::new(ErrorKind::CannotCreate, context).with_source(error)
+    })
+}
+
 impl<'a> Target<'a> {
     /// Creates the file, if one is asked for: before anything runs for minutes to fail at its end.
     ///
     /// # Errors
     /// [`ErrorKind::CannotCreate`].
     pub(crate) fn open(path: Option<&'a Path>) -> Result<Option<Target<'a>>> {
-        let Some(path) = path else { return Ok(None) };
-        let file = File::create(path).map_err(|error| {
-            let context = format!("cannot create file at {}", place(path));
-            Error::new(ErrorKind::CannotCreate, context).with_source(error)
-        })?;
-        Ok(Some(Target { path, file }))
+        path.map(|path| Ok(Target { path, file: create(path)? })).transpose()
     }
 
     /// Writes `lines`, each with a line end.
