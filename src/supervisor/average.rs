@@ -6,6 +6,8 @@ const WEIGHT: f64 = 0.4;
 const WEIGHT_WHEN_FAR: f64 = 0.8;
 /// Far off: more than three times the average, or less than a third of it.
 const FAR: f64 = 3.0;
+/// What was sampled must be off by so many standard deviations besides.
+const FAR_DEVIATIONS: f64 = 4.0;
 
 /// The exponential average of what was observed once a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,13 +17,24 @@ pub struct Average {
 }
 
 impl Average {
+    /// Variance of the average over that of what is observed, once it has followed for a while.
+    pub const VARIANCE: f64 = WEIGHT / (2.0 - WEIGHT);
+
     /// Takes one observation in, and returns the average.
     pub fn observe(&mut self, observed: f64) -> f64 {
+        self.observe_sample(observed, 0.0)
+    }
+
+    /// Takes one observation in that is a count of samples, each of which stands for `grain`, and
+    /// returns the average. Few samples are far off by chance, and more often below than above.
+    pub fn observe_sample(&mut self, observed: f64, grain: f64) -> f64 {
         if !self.is_started {
             *self = Average { value: observed, is_started: true };
             return observed;
         }
-        let is_far = observed > self.value * FAR || observed * FAR < self.value;
+        let (off, highest) = (observed - self.value, observed.max(self.value));
+        let is_far = (observed > self.value * FAR || observed * FAR < self.value)
+            && off * off > FAR_DEVIATIONS * FAR_DEVIATIONS * grain * highest;
         let weight = if is_far { WEIGHT_WHEN_FAR } else { WEIGHT };
         self.value += weight * (observed - self.value);
         self.value

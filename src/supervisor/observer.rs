@@ -42,6 +42,8 @@ struct Seen {
 #[derive(Clone, Copy, Debug, Default)]
 struct TaskSeen {
     demand: f64,
+    /// Demand that one record in its last sample stands for.
+    grain: f64,
     service_ns: f64,
     bytes_per_key: u64,
     bytes: u64,
@@ -75,9 +77,12 @@ struct Sampled {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct SampledKey {
+    /// The middle of what it may be.
     demand: f64,
     /// The demand is overestimated by at most this much.
     error: f64,
+    /// It is surely so much.
+    sure: f64,
     /// With less it would be known by chance.
     least: f64,
 }
@@ -104,7 +109,7 @@ impl Observer {
             domain.follow(&table);
             let tasks = |partition: usize| {
                 let task = samples[partition].iter().find(|task| task.domain == index)?;
-                Some((task, self.partitions[partition].tasks.get(&index)?.demand))
+                Some((task, self.partitions[partition].task(index)))
             };
             let tasks: Vec<_> = (0..self.partitions.len()).map(tasks).collect();
             domain.observe(&table, &tasks);
@@ -165,7 +170,7 @@ impl Observer {
             unmovable: movable.unmovable.map(str::to_owned),
             unmergeable: movable.unmergeable.map(str::to_owned),
             owners,
-            demands: domain.groups.iter().map(|average| whole(average.value())).collect(),
+            demands: domain.group_demands(&table, &tasks).into_iter().map(whole).collect(),
             state_bytes: (0..KEY_GROUPS).map(bytes).collect(),
             keys: domain.keys.iter().map(key).collect(),
         }
@@ -193,6 +198,9 @@ impl Seen {
                 known.service_ns = busy as f64 / count as f64;
             }
             known.demand = (busy as f64 + backlog as f64 * known.service_ns) / elapsed;
+            if let Some(sample) = task.sample.as_ref().filter(|sample| sample.records > 0) {
+                known.grain = known.demand / sample.records as f64;
+            }
             known.bytes = task.state_bytes as u64;
             known.bytes_per_key = known.bytes / task.keys.max(1) as u64;
             received += count;
@@ -275,9 +283,10 @@ impl DomainSeen {
 
     /// Takes in the samples of one tick: `tasks[p]` has what partition *p* has seen, and how many
     /// cores it wants for it.
-    fn observe(&mut self, table: &RoutingTable, tasks: &[Option<(&TaskLook, f64)>]) {
+    fn observe(&mut self, table: &RoutingTable, tasks: &[Option<(&TaskLook, TaskSeen)>]) {
         let mut sampled = Sampled::of(table, tasks);
-        let mean = tasks.iter().flatten().map(|(_, demand)| demand).sum::<f64>()
+        let grain = |partition: usize| tasks[partition].map_or(0.0, |(_, seen)| seen.grain);
+        let mean = tasks.iter().flatten().map(|(_, seen)| seen.demand).sum::<f64>()
             / tasks.len().max(1) as f64;
         let worth_it = mean / KEY_SHARE_MIN;
         // A key that was worth it stays until it has cooled: one that flickers in and out of the
@@ -287,7 +296,7 @@ impl DomainSeen {
             known.is_some_and(|key| key.demand.value() * KEPT_BELOW > worth_it)
         };
         sampled.keys.retain(|hash, seen| {
-            seen.demand >= worth_it.max(seen.least)
+            seen.sure >= worth_it.max(seen.least)
                 || is_known(hash)
                 || has_route(&self.routes, *hash)
         });
@@ -296,15 +305,17 @@ impl DomainSeen {
             sampled.keys.entry(hash).or_default();
         }
         for (group, average) in self.groups.iter_mut().enumerate() {
-            if !sampled.is_unknown[table.owner_of_group(group)] {
-                average.observe(sampled.groups[group]);
+            let owner = table.owner_of_group(group);
+            if !sampled.is_unknown[owner] {
+                average.observe_sample(sampled.groups[group], grain(owner));
             }
         }
         let mut known = std::mem::take(&mut self.keys);
         for (hash, seen) in sampled.keys {
             let mut key = known.remove(&hash).unwrap_or_default();
-            if !sampled.is_unknown[table.owner(hash)] {
-                key.demand.observe(seen.demand);
+            let owner = table.owner(hash);
+            if !sampled.is_unknown[owner] {
+                key.demand.observe_sample(seen.demand, grain(owner));
                 key.error = seen.error;
             }
             self.keys.insert(hash, key);
@@ -315,18 +326,65 @@ impl DomainSeen {
             }
         }
     }
+
+    /// What each group wants, jitter taken out.
+    ///
+    /// A group has few records in a sample, and whoever picks the largest of many estimates picks
+    /// those that are too high. So what is left without the known keys is drawn towards its mean,
+    /// by as much as its spread is that of sampling (James and Stein, 1961).
+    fn group_demands(&self, table: &RoutingTable, tasks: &[TaskSeen]) -> Vec<f64> {
+        let mut known = vec![0.0; KEY_GROUPS];
+        for (hash, key) in self.keys.iter().filter(|(hash, _)| !has_route(&self.routes, **hash)) {
+            known[key_group(*hash)] += key.demand.value();
+        }
+        let rest = |group: usize| (self.groups[group].value() - known[group]).max(0.0);
+        let mut spreads = vec![Spread::default(); tasks.len()];
+        (0..KEY_GROUPS).for_each(|group| spreads[table.owner_of_group(group)].add(rest(group)));
+        let drawn = |group: usize| {
+            let owner = table.owner_of_group(group);
+            known[group] + spreads[owner].drawn(rest(group), tasks[owner].grain)
+        };
+        (0..KEY_GROUPS).map(drawn).collect()
+    }
+}
+
+/// Mean and variance of some figures.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Spread {
+    fn add(&mut self, figure: f64) {
+        self.count += 1.0;
+        self.sum += figure;
+        self.squares += figure * figure;
+    }
+
+    /// One of the figures, drawn towards the mean; each sampled record stands for `grain`.
+    fn drawn(&self, figure: f64, grain: f64) -> f64 {
+        let mean = self.sum / self.count;
+        let variance = self.squares / self.count - mean * mean;
+        let by_chance = Average::VARIANCE * grain * mean;
+        if variance <= by_chance {
+            return mean;
+        }
+        mean + (figure - mean) * (1.0 - by_chance / variance)
+    }
 }
 
 impl Sampled {
-    fn of(table: &RoutingTable, tasks: &[Option<(&TaskLook, f64)>]) -> Sampled {
+    fn of(table: &RoutingTable, tasks: &[Option<(&TaskLook, TaskSeen)>]) -> Sampled {
         let mut sampled = Sampled {
             groups: vec![0.0; KEY_GROUPS],
             keys: BTreeMap::new(),
             is_unknown: vec![false; tasks.len()],
         };
         for (partition, task) in tasks.iter().enumerate() {
-            let Some((look, demand)) = task else { continue };
-            sampled.add(table, partition, look, *demand);
+            let Some((look, seen)) = task else { continue };
+            sampled.add(table, partition, look, seen.demand);
         }
         sampled
     }
@@ -360,10 +418,12 @@ impl Sampled {
             self.groups[group] = weight as f64 * scale;
         }
         for key in own_keys {
+            let (weight, error) = (key.weight as f64 * scale, key.error as f64 * scale);
             let seen = SampledKey {
-                demand: key.weight as f64 * scale,
-                error: key.error as f64 * scale,
-                least: demand / COUNTERS as f64,
+                demand: weight - error / 2.0,
+                error: error / 2.0,
+                sure: weight - error,
+                least: demand / (2 * COUNTERS) as f64,
             };
             self.keys.insert(key.hash, seen);
         }

@@ -33,6 +33,8 @@ struct Tick<'a> {
     /// Weight of the rest of its group in [`GROUPS`].
     others: u64,
     backlog: u64,
+    /// Records for each weight of 1.
+    grain: u64,
 }
 
 impl Job {
@@ -75,6 +77,7 @@ impl Job {
         }
         let sample = KeySample {
             total,
+            records: total * tick.grain,
             groups: groups.into_iter().filter(|(_, weight)| *weight > 0).collect(),
             keys: keys.collect(),
         };
@@ -100,7 +103,7 @@ fn hash(group: u16) -> u64 {
 }
 
 fn busy(keyed: f64, keys: &[(u64, u64)], others: u64) -> Option<Tick<'_>> {
-    Some(Tick { busy: keyed + 0.1, keyed, keys, others, backlog: 0 })
+    Some(Tick { busy: keyed + 0.1, keyed, keys, others, backlog: 0, grain: 1_000 })
 }
 
 fn cores(demand: u64) -> f64 {
@@ -176,7 +179,7 @@ fn tick_without_a_sample_says_nothing_about_keys() {
 fn what_waits_longer_and_longer_is_wanted_too() {
     let mut job = Job::new();
     let ticks = |backlog| {
-        let tick = Tick { busy: 1.0, keyed: 0.5, keys: &[], others: 9, backlog };
+        let tick = Tick { busy: 1.0, keyed: 0.5, keys: &[], others: 9, backlog, grain: 1_000 };
         [Some(tick), busy(0.0, &[], 0)]
     };
     job.tick(ticks(0));
@@ -196,4 +199,26 @@ fn partition_that_has_ended_takes_nothing() {
     let view = job.tick([busy(0.5, &[], 1), None]);
     let refuses: Vec<_> = view.partitions.iter().map(|one| one.refuses.as_deref()).collect();
     assert_eq!(refuses, [None, Some("it has ended")]);
+}
+
+#[test]
+fn groups_that_differ_by_chance_alone_are_alike_in_the_view() {
+    let mut job = Job::new();
+    let mut random = 5_u64;
+    let mut draw = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (hash((random >> 53) as u16), 1)
+    };
+    let mut view = None;
+    for _ in 0..40 {
+        // 10,000 records of 2,048 groups: 5 each, give or take 2.
+        let keys: Vec<_> = (0..10_000).map(|_| draw()).collect();
+        let tick = Tick { busy: 0.9, keyed: 0.8, keys: &keys, others: 0, backlog: 0, grain: 1 };
+        view = Some(job.tick([Some(tick), busy(0.0, &[], 0)]));
+    }
+    let demands = &view.expect("it ticked").domains[0].demands[..2_048];
+    let mean = demands.iter().sum::<u64>() / 2_048;
+    let highest = demands.iter().max().expect("there are some");
+    assert_eq!(cores(mean * 2_048), 0.8);
+    assert!(*highest < mean / 10 * 13, "{highest} is far above {mean}");
 }

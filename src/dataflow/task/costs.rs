@@ -16,6 +16,8 @@ const WEIGHT_PER_NS: u64 = 16;
 pub struct KeySample {
     /// Weight of everything in the sample.
     pub total: u64,
+    /// Records in it.
+    pub records: u64,
     /// (key group, weight) of every group in the sample, ascending.
     pub groups: Vec<(u16, u64)>,
     /// The heaviest keys, as a sketch of 64 counters knows them; part of their groups too.
@@ -92,11 +94,11 @@ impl KeyCosts {
     pub(super) fn take(&mut self, busy_ns: Nanos) -> KeySample {
         let worked = busy_ns.saturating_sub(std::mem::replace(&mut self.busy_ns, busy_ns));
         self.sampling.adapt(worked, std::mem::take(&mut self.looked_ns));
-        self.records = 0;
         let weighed = self.weights.iter_mut().enumerate().filter(|(_, weight)| **weight > 0);
         let groups = weighed.map(|(group, weight)| (group as u16, std::mem::take(weight)));
         let sample = KeySample {
             total: std::mem::take(&mut self.total),
+            records: std::mem::take(&mut self.records),
             groups: groups.collect(),
             keys: self.sketch.heaviest(),
         };
