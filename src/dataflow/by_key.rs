@@ -12,7 +12,8 @@ use crate::record::{Batch, Key};
 use crate::routing::{Domain, KeyedPartitioner, Move, RoutingTable};
 use crate::time::Nanos;
 
-/// Sends every record to the owner of its key, or folds it into a partial that goes there later.
+/// Sends every record to the owner of its key, or folds it into a partial that goes there later:
+/// where that pays, and of keys that the table says are combined.
 ///
 /// The hash does not travel: the owner computes it again, which costs less than eight bytes more
 /// from core to core.
@@ -26,6 +27,10 @@ pub(super) struct ByKey<K, F, Q, C, P> {
     untold: Vec<Arc<Move>>,
     /// Up to this epoch they are told, or among those.
     told: u32,
+    /// Whether keys of it are to be combined.
+    has_combined: bool,
+    /// When what is held of those has to go.
+    combined_by: Option<Nanos>,
     combine: C,
     /// How long a partial may be held; `None`: to the end of the input.
     hold: Option<Nanos>,
@@ -35,6 +40,10 @@ pub(super) struct ByKey<K, F, Q, C, P> {
     evicted: Option<P>,
     key: std::marker::PhantomData<fn() -> K>,
 }
+
+/// How long a partial of a combined key may be held: its owner then sees 2,000 of each feeder a
+/// second, whatever the key's rate.
+const COMBINED_NS: Nanos = 500_000;
 
 impl<K, F, Q, C, P> ByKey<K, F, Q, C, P> {
     /// Routes by `partitioner` over the key that `key_of` finds, folding in `combine` first and
@@ -47,13 +56,16 @@ impl<K, F, Q, C, P> ByKey<K, F, Q, C, P> {
         combine: C,
         emit_every: Option<Nanos>,
     ) -> Self {
+        let table = domain.table();
         ByKey {
             key_of,
             partitioner,
-            table: domain.table(),
             untold: Vec::new(),
-            told: domain.epoch(),
+            told: table.epoch(),
             domain,
+            has_combined: table.has_combined(),
+            table,
+            combined_by: None,
             combine,
             hold: emit_every.map(|interval| interval / 2),
             flush_at: None,
@@ -88,6 +100,9 @@ where
         spare: &mut Vec<T>,
         outbox: &mut Outbox<T, C::Partial>,
     ) {
+        if self.has_combined {
+            self.combined_by.get_or_insert(outbox.now().saturating_add(COMBINED_NS));
+        }
         if self.combine.is_on() {
             self.fold(records, spare, outbox);
         }
@@ -97,9 +112,13 @@ where
         }
         let capacity = records.capacity();
         let mut drain = records.drain(..);
-        while let Some(target) = self.scatter_run(&mut drain, outbox.open()) {
-            if !outbox.make_room(target) {
-                break;
+        if self.has_combined {
+            while self.send_evicted(outbox) && self.combine_run(&mut drain, outbox) {}
+        } else {
+            while let Some(target) = self.scatter_run(&mut drain, outbox.open()) {
+                if !outbox.make_room(target) {
+                    break;
+                }
             }
         }
         if stow(drain, capacity, spare) {
@@ -122,6 +141,9 @@ where
     }
 
     fn settle(&mut self, outbox: &mut Outbox<T, C::Partial>, now: Nanos) {
+        if self.combined_by.is_some_and(|by| now >= by) && self.send_combined(outbox) {
+            self.combined_by = None;
+        }
         let Some(hold) = self.hold else { return };
         if self.combine.is_empty() {
             self.flush_at = None;
@@ -134,7 +156,7 @@ where
     }
 
     fn wake_at(&self) -> Option<Nanos> {
-        self.flush_at
+        [self.flush_at, self.combined_by].into_iter().flatten().min()
     }
 }
 
@@ -143,14 +165,16 @@ where
     K: Key,
     Q: KeyedPartitioner<K>,
 {
-    /// Goes over to the table that holds now. What was routed by the old one goes first, and behind
-    /// it each donor is told that nothing of the moved units follows.
+    /// Goes over to the table that holds now. What was routed or folded by the old one goes first,
+    /// and behind it each donor is told that nothing of the moved units follows.
     #[inline(never)]
     fn switch<T>(&mut self, outbox: &mut Outbox<T, P>) -> bool
     where
         Self: Route<T, Item = T, Partial = P>,
     {
-        if !self.empty_into(outbox) {
+        let keeps =
+            is_planted(Fault::MarkerBeforePartials) || is_planted(Fault::FollowsWithPartials);
+        if !keeps && !self.empty_into(outbox) {
             return false;
         }
         loop {
@@ -168,6 +192,11 @@ where
             }
             self.untold.reverse();
             if self.untold.is_empty() {
+                if is_planted(Fault::MarkerBeforePartials) && !self.empty_into(outbox) {
+                    return false;
+                }
+                assert!(!self.is_holding(), "what one table has folded goes before the next");
+                (self.has_combined, self.combined_by) = (table.has_combined(), None);
                 self.table = table;
                 return true;
             }
@@ -199,6 +228,57 @@ where
             batch.push(record);
         }
         None
+    }
+
+    /// As [`scatter_run`](Self::scatter_run), but folds records of combined keys, and stops where
+    /// one makes a partial go; `false` if there is no room, or nothing is left.
+    #[inline(always)]
+    fn combine_run<T>(&mut self, drain: &mut Drain<'_, T>, outbox: &mut Outbox<T, P>) -> bool
+    where
+        F: Fn(&T) -> K,
+        C: Combine<T, K, Partial = P>,
+    {
+        let (table, key_of, partitioner) = (&*self.table, &self.key_of, &self.partitioner);
+        let (open, combine) = (outbox.open(), &mut self.combine);
+        while let Some(next) = drain.as_slice().first() {
+            let key = key_of(next);
+            let hash = partitioner.hash(&key);
+            if table.is_combined(hash) {
+                self.evicted = combine.fold_named(next, hash, key);
+                drain.next();
+                if self.evicted.is_some() {
+                    return true;
+                }
+                continue;
+            }
+            let target = table.owner(hash);
+            let batch = &mut open[target].records;
+            if batch.len() == batch.capacity() {
+                return outbox.make_room(target);
+            }
+            let Some(record) = drain.next() else { break };
+            batch.push(record);
+        }
+        false
+    }
+
+    /// Sends what is held of combined keys; `false` if there is no room for all of it.
+    #[inline(never)]
+    fn send_combined<T>(&mut self, outbox: &mut Outbox<T, P>) -> bool
+    where
+        C: Combine<T, K, Partial = P>,
+    {
+        let table = Arc::clone(&self.table);
+        let mut combined = table.overrides().filter(|over| over.is_combined);
+        combined.all(|over| {
+            while self.send_evicted(outbox) {
+                self.evicted = self.combine.take(over.hash);
+                if self.evicted.is_none() {
+                    return true;
+                }
+            }
+            false
+        })
     }
 
     /// Folds records until there is no room for a partial, or folding no longer pays.

@@ -153,16 +153,20 @@ where
         };
         let emits_at_end = operator.waits_for_end();
         let domain = draft.borrow_mut().add_domain();
-        let (left, mut edges) = left.close_by_key(domain, |_, _| NoCombine::<Never>::new());
+        let (left, mut edges) = left.close_by_key(domain, |_| NoCombine::<Never>::new());
         let right = right.partition_by(partitioner.clone());
-        let (right, others) = right.close_by_key(domain, |_, _| NoCombine::<Never>::new());
+        let (right, others) = right.close_by_key(domain, |_| NoCombine::<Never>::new());
         if !is_foreign {
             // Edges are counted per pipeline; in this one, others' would be any.
             edges.extend(others);
         }
-        let domain_of = Some(domain);
-        let node =
-            TaskNode { inputs: edges, emits_at_end, domain: domain_of, ..TaskNode::default() };
+        let node = TaskNode {
+            inputs: edges,
+            emits_at_end,
+            domain: Some(domain),
+            unmergeable: Some("it reads two streams"),
+            ..TaskNode::default()
+        };
         let head = two_gates_head::<_, _, C::Time, C::Time, _>(left, right, EdgeTime::Counts);
         let keyed = Keyed::<_, _, _, _, _, C::Time>::new(operator, key_of, partitioner);
         DataStream::begin(draft, node, movable(head, domain), keyed)

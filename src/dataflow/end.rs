@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::dataflow::chain::feed;
 use crate::dataflow::{Emit, Meta, Route, StepContext, TimeDomain};
 use crate::error::Result;
+use crate::exchange::planted::{Fault, is_planted};
 use crate::exchange::{Mark, Outbox};
 use crate::metrics::Blocked;
 use crate::time::watermark::Progress;
@@ -115,7 +116,8 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
     /// Puts marks on the lanes, each behind all that came before it; `true` if none is left.
     fn put_marks(&mut self) -> bool {
         while let Some(mark) = self.marks.front().copied() {
-            if !self.route.empty_into(&mut self.outbox) {
+            let overtakes = is_planted(Fault::MarkBeforePartials);
+            if !overtakes && !self.route.empty_into(&mut self.outbox) {
                 return false;
             }
             self.told.pass_on(&mut self.outbox);
@@ -135,7 +137,7 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
         if !self.told.is_some() {
             return true;
         }
-        if self.route.is_holding() {
+        if self.route.is_holding() && !is_planted(Fault::TimeBeforePartials) {
             let pass_at = *self.pass_at.get_or_insert(self.now.saturating_add(FOLD_NS));
             if self.now < pass_at && !self.told.goes_idle {
                 return true;

@@ -50,6 +50,8 @@ pub struct TaskNode {
     pub domain: Option<usize>,
     /// Why that state stays where it is, if it does.
     pub unmovable: Option<&'static str>,
+    /// Why feeders may not fold records of a key for it, if they may not.
+    pub unmergeable: Option<&'static str>,
 }
 
 /// The tasks of a job and the edges between them.

@@ -13,7 +13,7 @@ use crate::dataflow::stream::Row;
 use crate::dataflow::{Chain, DataStream, Keyed, KeyedOperator, TimeDomain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::Outbox;
-use crate::exchange::combine::{Combine, NoCombine, Partial};
+use crate::exchange::combine::{Combine, Mode, NoCombine, Partial};
 use crate::record::Key;
 use crate::routing::{Hashed, KeyedPartitioner};
 use crate::time::Nanos;
@@ -244,15 +244,19 @@ where
         self,
         operator: Op,
     ) -> KeyedOutput<C, K, F, Q, Op> {
-        self.exchange(operator, |_, _| NoCombine::new())
+        let why = "its operator takes every record as it is";
+        self.exchange(operator, Some(why), |_| NoCombine::new())
     }
 
     /// Applies a keyed operator behind an exchange that folds records with what `combine` makes
     /// (once per partition) in front.
+    ///
+    /// * `unmergeable` - why records may not be folded, if they may not.
     pub(crate) fn exchange<Op, M>(
         self,
         operator: Op,
-        combine: impl FnMut(&BuildContext<'_>, Option<PreAggregate>) -> M + 'static,
+        unmergeable: Option<&'static str>,
+        mut combine: impl FnMut(Mode) -> M + 'static,
     ) -> KeyedOutput<C, K, F, Q, Op>
     where
         Op: KeyedOperator<K, C::Out>,
@@ -264,10 +268,18 @@ where
         let emits_at_end = operator.waits_for_end();
         let keyed = Keyed::new(operator, self.key_of.clone(), self.partitioner.clone());
         let domain = draft.borrow_mut().add_domain();
-        let (wires, edges) = self.close_by_key(domain, combine);
-        let domain_of = Some(domain);
-        let node =
-            TaskNode { inputs: edges, emits_at_end, domain: domain_of, ..TaskNode::default() };
+        let own = self.pre_aggregate;
+        let (wires, edges) = self.close_by_key(domain, move |context| {
+            let asked = own.unwrap_or(context.config.pre_aggregate());
+            combine(if unmergeable.is_some() { Mode::Off } else { Mode::asked(asked) })
+        });
+        let node = TaskNode {
+            inputs: edges,
+            emits_at_end,
+            domain: Some(domain),
+            unmergeable,
+            ..TaskNode::default()
+        };
         DataStream::begin(draft, node, movable(gate_head(vec![wires]), domain), keyed)
     }
 
@@ -276,19 +288,19 @@ where
     pub(super) fn close_by_key<M>(
         self,
         domain: usize,
-        mut combine: impl FnMut(&BuildContext<'_>, Option<PreAggregate>) -> M + 'static,
+        mut combine: impl FnMut(&BuildContext<'_>) -> M + 'static,
     ) -> (Wires<Row<C>, M::Partial>, Vec<usize>)
     where
         M: Combine<Row<C>, K> + 'static,
     {
-        let KeyedStream { stream, key_of, partitioner, emit_at, pre_aggregate } = self;
+        let KeyedStream { stream, key_of, partitioner, emit_at, .. } = self;
         let wires = Wires::new(EdgeKind::Exchange);
         let senders = wires.clone();
         let edges = stream.close("", &[EdgeKind::Exchange], move |context| {
             let outbox = Outbox::new(senders.senders(context), context.edge);
             let (key_of, partitioner) = (key_of.clone(), partitioner.clone());
             let key_of = move |row: &Row<C>| key_of(C::Time::record(row));
-            let combine = combine(context, pre_aggregate);
+            let combine = combine(context);
             let domain = Arc::clone(&context.domains[domain]);
             let route = ByKey::new(key_of, partitioner, domain, combine, emit_at.interval());
             Ok(OutboxEnd::<C::Out, C::Time, _>::new(outbox, route))

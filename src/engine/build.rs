@@ -98,7 +98,7 @@ fn movables(graph: &Graph, domains: Vec<Arc<Domain>>) -> Vec<Movable> {
             domain,
             name: String::new(),
             unmovable: None,
-            unmergeable: Some("its feeders do not combine"),
+            unmergeable: None,
             related: Vec::new(),
         })
         .collect();
@@ -106,6 +106,7 @@ fn movables(graph: &Graph, domains: Vec<Arc<Domain>>) -> Vec<Movable> {
         let Some(domain) = node.domain else { continue };
         movables[domain].name.clone_from(&node.name);
         movables[domain].unmovable = node.unmovable;
+        movables[domain].unmergeable = node.unmergeable;
         for other in graph.upstream(task).filter_map(domain_of).filter(|other| *other != domain) {
             movables[domain].related.push(other);
             movables[other].related.push(domain);

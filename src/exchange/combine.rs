@@ -6,9 +6,13 @@
 //! keys make many records and costs where they do not, so in [`Mode::Auto`] it measures its own
 //! ratio of partials sent to records taken and switches itself off and on, with hysteresis. The
 //! result is the same either way, because the aggregate's `merge` is associative and commutative.
+//!
+//! Keys that the routing table names are folded whatever the mode: they are too hot for one
+//! partition, so that it is their owner that has to be spared.
 
 use std::num::NonZeroU64;
 
+use crate::config::PreAggregate;
 use crate::record::Never;
 
 /// A key's folded records on their way to its owner.
@@ -29,8 +33,19 @@ pub enum Mode {
     Auto,
     /// Always.
     On,
-    /// Never.
+    /// Never, but for keys that the routing table names.
     Off,
+}
+
+impl Mode {
+    /// The mode that a program or a knob asks for.
+    pub fn asked(asked: PreAggregate) -> Mode {
+        match asked {
+            PreAggregate::Auto => Mode::Auto,
+            PreAggregate::On => Mode::On,
+            PreAggregate::Off => Mode::Off,
+        }
+    }
 }
 
 /// Folds records in front of an exchange, or passes them.
@@ -47,6 +62,12 @@ pub trait Combine<T, K>: Send {
     /// Folds a record whose key's carried hash is `hash`; returns the partial that had to go for
     /// it, if one had.
     fn fold(&mut self, record: &T, hash: u64, key: K) -> Option<Self::Partial>;
+
+    /// As [`fold`](Self::fold), of a key that the routing table names; also while it is not on.
+    fn fold_named(&mut self, record: &T, hash: u64, key: K) -> Option<Self::Partial>;
+
+    /// A partial that is held of a key with this hash, if any; ask again, since keys may share it.
+    fn take(&mut self, hash: u64) -> Option<Self::Partial>;
 
     /// The next partial that is still held, if any; with `None` the combiner is empty.
     fn take_next(&mut self) -> Option<Self::Partial>;
@@ -90,6 +111,14 @@ impl<T, K, P: Send> Combine<T, K> for NoCombine<P> {
         unreachable!("an edge that does not combine is never on")
     }
 
+    fn fold_named(&mut self, _: &T, _: u64, _: K) -> Option<P> {
+        unreachable!("no key is named where the operator behind does not merge")
+    }
+
+    fn take(&mut self, _: u64) -> Option<P> {
+        None
+    }
+
     fn take_next(&mut self) -> Option<P> {
         None
     }
@@ -126,6 +155,7 @@ const LAST_REST: u32 = 16_384;
 /// A bounded combiner over any way of adding a record to a state, which may have to give up a state
 /// for it, as a record of the next window does.
 pub struct Combiner<K, S, Add> {
+    /// None before the first record that is folded.
     sets: Vec<[Option<Partial<K, S>>; WAYS]>,
     add: Add,
     decision: Decision,
@@ -138,14 +168,17 @@ impl<K, S, Add> Combiner<K, S, Add> {
     /// An empty combiner; `add` puts a record into a state, and returns another one of the same key
     /// that has to go for it.
     pub fn new(mode: Mode, add: Add) -> Self {
-        let sets = if mode == Mode::Off { 0 } else { SETS };
-        Combiner {
-            sets: (0..sets).map(|_| [None, None]).collect(),
-            add,
-            decision: Decision::new(mode),
-            cursor: 0,
-            held: 0,
+        let mut combiner =
+            Combiner { sets: Vec::new(), add, decision: Decision::new(mode), cursor: 0, held: 0 };
+        if mode != Mode::Off {
+            combiner.make_sets();
         }
+        combiner
+    }
+
+    #[cold]
+    fn make_sets(&mut self) {
+        self.sets = (0..SETS).map(|_| [None, None]).collect();
     }
 }
 
@@ -169,17 +202,24 @@ where
     #[inline(always)]
     fn fold(&mut self, record: &T, hash: u64, key: K) -> Option<Partial<K, S>> {
         self.decision.count_record();
-        let set = &mut self.sets[(hash >> SET_SHIFT) as usize & (SETS - 1)];
-        let way = usize::from(hash_in(&set[0]) != hash);
-        if let Some(partial) = &mut set[way]
-            && partial.hash.get() == hash
-            && partial.key == key
-        {
-            let state = (self.add)(&mut partial.state, record)?;
-            self.decision.evicted += 1;
-            return Some(Partial { hash: partial.hash, key, state });
+        self.fold_in(record, hash, key)
+    }
+
+    #[inline(always)]
+    fn fold_named(&mut self, record: &T, hash: u64, key: K) -> Option<Partial<K, S>> {
+        if self.sets.is_empty() {
+            self.make_sets();
         }
-        self.take_slot(record, hash, key)
+        // Says nothing of other keys, so it is not counted.
+        self.fold_in(record, hash, key)
+    }
+
+    fn take(&mut self, hash: u64) -> Option<Partial<K, S>> {
+        let set = self.sets.get_mut(set_of(hash))?;
+        let slot = set.iter_mut().find(|slot| hash_in(slot) == hash)?;
+        self.held -= 1;
+        self.decision.evicted += 1;
+        slot.take()
     }
 
     fn take_next(&mut self) -> Option<Partial<K, S>> {
@@ -208,12 +248,38 @@ where
     }
 }
 
+/// The set in which a key with this hash lies.
+#[inline(always)]
+fn set_of(hash: u64) -> usize {
+    (hash >> SET_SHIFT) as usize & (SETS - 1)
+}
+
 #[inline(always)]
 fn hash_in<K, S>(slot: &Option<Partial<K, S>>) -> u64 {
     slot.as_ref().map_or(0, |partial| partial.hash.get())
 }
 
 impl<K, S: Default, Add> Combiner<K, S, Add> {
+    /// Folds a record into what is held of its key.
+    #[inline(always)]
+    fn fold_in<T>(&mut self, record: &T, hash: u64, key: K) -> Option<Partial<K, S>>
+    where
+        K: Eq,
+        Add: FnMut(&mut S, &T) -> Option<S>,
+    {
+        let set = &mut self.sets[set_of(hash)];
+        let way = usize::from(hash_in(&set[0]) != hash);
+        if let Some(partial) = &mut set[way]
+            && partial.hash.get() == hash
+            && partial.key == key
+        {
+            let state = (self.add)(&mut partial.state, record)?;
+            self.decision.evicted += 1;
+            return Some(Partial { hash: partial.hash, key, state });
+        }
+        self.take_slot(record, hash, key)
+    }
+
     /// Begins a partial for `key`, in place of another one if its set is full: of the first, and
     /// what is in the second moves up, so that the one that stays is the younger.
     #[inline(never)]
@@ -225,7 +291,7 @@ impl<K, S: Default, Add> Combiner<K, S, Add> {
         let displaced = (self.add)(&mut state, record);
         debug_assert!(displaced.is_none(), "a state without records gives up nothing");
         let hash = NonZeroU64::new(hash).expect("a hash is never 0");
-        let set = &mut self.sets[(hash.get() >> SET_SHIFT) as usize & (SETS - 1)];
+        let set = &mut self.sets[set_of(hash.get())];
         let begun = Some(Partial { hash, key, state });
         match set.iter().position(Option::is_none) {
             Some(free) => {
@@ -284,7 +350,8 @@ impl Decision {
         }
         self.slices_left -= 1;
         if self.slices_left == 0 {
-            (self.is_on, self.probing) = (true, true);
+            // What went meanwhile was of named keys.
+            (self.is_on, self.probing, self.evicted) = (true, true, 0);
         }
     }
 

@@ -166,6 +166,11 @@ impl<T, P> Outbox<T, P> {
         self.now = now;
     }
 
+    /// When it was last told what time it is.
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
     /// Stamps what the slice left in open batches.
     #[inline]
     pub fn end_slice(&mut self) {

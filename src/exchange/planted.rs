@@ -10,6 +10,16 @@ pub(crate) enum Fault {
     MarkerBeforeOpenBatch,
     /// A feeder that skips an epoch tells only the donor of the last move.
     SkippedDelta,
+    /// A feeder's reroute overtakes what it has folded for the donor.
+    MarkerBeforePartials,
+    /// A feeder follows another table with what it folded by the one before.
+    FollowsWithPartials,
+    /// Event time overtakes what is folded.
+    TimeBeforePartials,
+    /// Marks overtake what is folded.
+    MarkBeforePartials,
+    /// A sweep leaves partials where they are.
+    PartialsNotSwept,
     /// The taker applies what comes by the new route before it knows that nothing comes by the old.
     HeldBeforeSeen,
     /// The taker heeds that only from the arrival of the state on.
@@ -60,6 +70,8 @@ pub(crate) enum Fault {
     TwoDomainsAtOnce,
     /// A key gets an owner of its own while its group moves.
     OverrideWhileGroupMoves,
+    /// A key is combined, or no longer, while its group moves.
+    CombinedWhileGroupMoves,
     /// A barrier starts while a move is open.
     BarrierDuringMove,
 }

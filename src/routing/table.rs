@@ -79,6 +79,12 @@ impl RoutingTable {
         self.find(hash).ok().map(|at| self.overrides[at])
     }
 
+    /// Whether the key with this hash is to be combined at its feeders.
+    #[inline(always)]
+    pub fn is_combined(&self, hash: u64) -> bool {
+        self.groups[key_group(hash)] & HAS_OVERRIDES != 0 && self.is_key_combined(hash)
+    }
+
     /// Whether any key is to be combined at its feeders.
     pub fn has_combined(&self) -> bool {
         self.overrides.iter().any(|over| over.is_combined)
@@ -133,6 +139,11 @@ impl RoutingTable {
             Ok(at) => usize::from(self.overrides[at].owner),
             Err(_) => self.owner_of_group(key_group(hash)),
         }
+    }
+
+    #[inline(never)]
+    fn is_key_combined(&self, hash: u64) -> bool {
+        self.find(hash).is_ok_and(|at| self.overrides[at].is_combined)
     }
 
     fn find(&self, hash: u64) -> Result<usize, usize> {
@@ -190,7 +201,8 @@ mod tests {
     fn combined_key_keeps_its_entry_wherever_it_goes() {
         let key = with_group(77, 5);
         let table = RoutingTable::even(2).combined(key, true);
-        assert!(table.has_combined());
+        assert!(table.has_combined() && table.is_combined(key));
+        assert!(!table.is_combined(with_group(78, 5)), "its group is not combined");
         let expected = Override { hash: key, owner: 0, is_combined: true };
         assert_eq!((table.owner(key), table.override_of(key)), (0, Some(expected)));
         let table = moved(&moved(&table, &[], &[key], 1), &[], &[key], 0);

@@ -19,7 +19,7 @@ pub struct Movable {
     pub name: String,
     /// Why its state stays where it is, if it does.
     pub unmovable: Option<&'static str>,
-    /// Why its feeders cannot combine keys, if they cannot.
+    /// Why feeders may not fold records of a key for it, if they may not.
     pub unmergeable: Option<&'static str>,
     /// The domains before and behind it in the graph.
     pub related: Vec<usize>,
@@ -40,7 +40,7 @@ pub struct Proposal {
     pub taker: usize,
 }
 
-/// Why a move is not begun.
+/// Why a move is not begun, or a key not combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
     /// There is no such domain, partition or key group.
@@ -55,6 +55,8 @@ pub enum Denied {
     TooManyOverrides,
     /// The state cannot be moved.
     Unmovable(&'static str),
+    /// Records cannot be folded before they are sent.
+    Unmergeable(&'static str),
     /// A unit is in another move, or its group is, or its key.
     UnderWay,
     /// As many moves as may be are open.
@@ -81,6 +83,7 @@ impl fmt::Display for Denied {
                 write!(f, "{OVERRIDES_MAX} keys have owners of their own already")
             }
             Denied::Unmovable(why) => write!(f, "the state stays where it is: {why}"),
+            Denied::Unmergeable(why) => write!(f, "records cannot be folded: {why}"),
             Denied::UnderWay => f.write_str("a unit is in another move"),
             Denied::TooManyMoves => f.write_str("other moves are open"),
             Denied::PathBusy => f.write_str("a move is open before or behind this task"),
@@ -187,13 +190,8 @@ impl Grants {
         if self.has_barrier && !is_planted(Fault::BarrierDuringMove) {
             return Err(Denied::Barrier);
         }
-        let conflicts = |open: &Arc<Move>| {
-            open.domain == domain
-                && open.units.conflicts_with(units)
-                && !is_planted(Fault::OverrideWhileGroupMoves)
-        };
-        if self.open.iter().any(conflicts) {
-            return Err(Denied::UnderWay);
+        if !is_planted(Fault::OverrideWhileGroupMoves) {
+            self.check_under_way(domain, units)?;
         }
         let related = &self.domains[domain].related;
         if self.open.iter().any(|open| related.contains(&open.domain))
@@ -202,6 +200,40 @@ impl Grants {
             return Err(Denied::PathBusy);
         }
         if self.open.len() >= self.open_max { Err(Denied::TooManyMoves) } else { Ok(()) }
+    }
+
+    fn check_under_way(&self, domain: usize, units: &Units) -> Result<(), Denied> {
+        let conflicts =
+            |open: &Arc<Move>| open.domain == domain && open.units.conflicts_with(units);
+        if self.open.iter().any(conflicts) { Err(Denied::UnderWay) } else { Ok(()) }
+    }
+
+    /// Has feeders fold the records of the key with this hash before they send them, or no longer.
+    /// Whoever asked wakes all partitions then: one that is about to end looks at the table first.
+    ///
+    /// # Errors
+    /// Why it may not be, now or ever.
+    pub fn combine(&self, domain: usize, hash: u64, is_combined: bool) -> Result<(), Denied> {
+        let movable = self.domains.get(domain).ok_or(Denied::Unknown)?;
+        if let Some(why) = movable.unmergeable {
+            return Err(Denied::Unmergeable(why));
+        }
+        if self.is_draining {
+            return Err(Denied::Draining);
+        }
+        let table = movable.domain.table();
+        // The key makes or loses an entry of its own, which its group must not miss on its way.
+        if !is_planted(Fault::CombinedWhileGroupMoves) {
+            self.check_under_way(domain, &Units::of(&table, &[], &[hash]))?;
+        }
+        if table.is_combined(hash) == is_combined {
+            return Ok(());
+        }
+        if table.override_of(hash).is_none() && table.overrides().len() >= OVERRIDES_MAX {
+            return Err(Denied::TooManyOverrides);
+        }
+        movable.domain.set_combined(hash, is_combined);
+        Ok(())
     }
 
     /// What follows from what a partition says.
@@ -293,7 +325,7 @@ mod tests {
             domain: Arc::new(Domain::new(index, 3)),
             name: format!("task {index}"),
             unmovable,
-            unmergeable: None,
+            unmergeable: unmovable,
             related: related.to_vec(),
         };
         let domains =

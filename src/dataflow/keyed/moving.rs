@@ -87,7 +87,9 @@ where
                 || (is_planted(Fault::SweepIgnoresOverrides)
                     && units.has_group(crate::routing::key_group(hash)))
         };
-        to.partials.extend(from.partials.extract_if(.., |partial| hit(partial.hash.get())));
+        if !is_planted(Fault::PartialsNotSwept) {
+            to.partials.extend(from.partials.extract_if(.., |partial| hit(partial.hash.get())));
+        }
         to.records.extend(from.records.extract_if(.., |row| hit(self.hash_of(row))));
     }
 

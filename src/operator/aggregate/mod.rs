@@ -7,12 +7,11 @@ mod extreme;
 mod moments;
 mod quantile;
 
-use crate::config::PreAggregate;
 use crate::dataflow::{
     Chain, Emit, EmitAt, KeyContext, KeyedOperator, KeyedOutput, KeyedStream, Row, TimeDomain,
 };
 use crate::error::Result;
-use crate::exchange::combine::{Combiner, Mode};
+use crate::exchange::combine::Combiner;
 use crate::record::Key;
 use crate::routing::KeyedPartitioner;
 use crate::state::aggregate::{self, Aggregate, Count, Sum, Summand};
@@ -51,14 +50,13 @@ where
         A: Aggregate<C::Out>,
     {
         let emit_at = self.emission();
-        let merges = A::MERGES && emit_at != EmitAt::EachRecord;
+        let unmergeable = match (A::MERGES, emit_at) {
+            (false, _) => Some("its aggregate does not merge"),
+            (true, EmitAt::EachRecord) => Some("it emits after each record"),
+            (true, EmitAt::End | EmitAt::Every(_)) => None,
+        };
         let folding = aggregate.clone();
-        self.exchange(Running { aggregate, emit_at }, move |context, own| {
-            let mode = match own.unwrap_or(context.config.pre_aggregate()) {
-                PreAggregate::Auto if merges => Mode::Auto,
-                PreAggregate::On if merges => Mode::On,
-                _ => Mode::Off,
-            };
+        self.exchange(Running { aggregate, emit_at }, unmergeable, move |mode| {
             let folding = folding.clone();
             Combiner::new(mode, move |state: &mut A::Accumulator, row: &Row<C>| {
                 folding.add(state, C::Time::record(row));
@@ -201,6 +199,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::PreAggregate;
     use crate::dataflow::{Pipeline, Signal};
     use crate::exchange::combine::Partial;
     use crate::operator::chain_test::keyed;

@@ -3,12 +3,11 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::config::PreAggregate;
 use crate::dataflow::{
     BoxedStream, Chain, DataStream, KeyedOutput, KeyedStream, Row, TimeDomain, Timed,
 };
 use crate::error::Result;
-use crate::exchange::combine::{Combiner, Mode as CombineMode};
+use crate::exchange::combine::Combiner;
 use crate::operator::window::{
     DropLate, Early, EmitLate, EventTime, LateRecords, Mode, ProcessingTime, Trigger, WindowLogic,
     WindowTime, Windowed, Windowing, Windows,
@@ -181,16 +180,16 @@ impl<C: Chain, F, Q, W, S, O> WindowedStream<C, F, Q, W, S, O> {
         let waits_for_end = windows.waits_for_end(trigger);
         let note = windows.explain(trigger);
         let logic = windows.logic(trigger, aggregate);
-        // A folded record is none that could come out late, and has no time but its own.
-        let folds = logic.folds() && !O::KEEPS_RECORDS && S::CLOCK_LEAD_MS == 0;
+        let unmergeable = if O::KEEPS_RECORDS {
+            Some("late records come out one by one")
+        } else if S::CLOCK_LEAD_MS != 0 {
+            Some("its windows are of the time at which each record is worked off")
+        } else {
+            (!logic.folds()).then_some("its windows, trigger or aggregate do not merge")
+        };
         let folding = logic.clone();
         let operator = Windowing::new(logic, trigger, waits_for_end);
-        let results = stream.exchange(operator, move |context, own| {
-            let mode = match own.unwrap_or(context.config.pre_aggregate()) {
-                PreAggregate::Auto if folds => CombineMode::Auto,
-                PreAggregate::On if folds => CombineMode::On,
-                _ => CombineMode::Off,
-            };
+        let results = stream.exchange(operator, unmergeable, move |mode| {
             let logic = folding.clone();
             Combiner::new(mode, move |held: &mut Option<_>, row: &Row<C>| {
                 let time = C::Time::meta(row).time;

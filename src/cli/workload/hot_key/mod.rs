@@ -32,14 +32,13 @@ use crate::cli::workload::latency::medians;
 use crate::cli::workload::meter::Meter;
 use crate::cli::workload::write::{Target, indexes};
 use crate::cli::workload::{Bench, Limits, Outcome, agree};
-use crate::config::PreAggregate;
 use crate::config::parse::Choice;
 use crate::connector::generator::{Recipe, generator};
 use crate::connector::hot_keys::{Hit, HotInput, HotKeys};
 use crate::dataflow::{Collector, Emit, EmitAt, Pipeline};
 use crate::engine::Job;
 use crate::error::Result;
-use crate::exchange::combine::{Combiner, Mode};
+use crate::exchange::combine::Combiner;
 use crate::record::hash_key;
 use crate::time::Nanos;
 
@@ -142,12 +141,7 @@ impl Load {
         let keyed = pieces.key_by(|piece: &Piece| piece.key).emit_at(emit_at);
         match (self.mergeable, self.stages) {
             (Mergeable::Yes, _) => {
-                let toiled = keyed.exchange(toil, move |context, own| {
-                    let mode = match own.unwrap_or(context.config.pre_aggregate()) {
-                        PreAggregate::Auto => Mode::Auto,
-                        PreAggregate::On => Mode::On,
-                        PreAggregate::Off => Mode::Off,
-                    };
+                let toiled = keyed.exchange(toil, None, move |mode| {
                     let mut work = work.clone();
                     Combiner::new(mode, move |portion: &mut Portion, piece: &Piece| {
                         portion.add(&mut work, piece);
