@@ -5,6 +5,8 @@
 //! [`Partition`]. A partition that finds nothing to do sleeps as it does on a thread, and only its
 //! own wake or its own time makes it run again, so a forgotten wake-up shows as a stuck job.
 
+#[cfg(any(test, feature = "cli"))]
+mod closing;
 mod moves;
 #[cfg(test)]
 mod moves_test;

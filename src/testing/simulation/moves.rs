@@ -24,6 +24,8 @@ pub(crate) struct RandomMoves {
     pub(crate) open_max: usize,
     /// Whether barriers are let in now and then.
     pub(crate) barriers: bool,
+    /// Whether keys are combined at their feeders now and then.
+    pub(crate) combines: bool,
 }
 
 /// Asks for moves, and carries orders and replies, each as late as the seed says.
@@ -77,7 +79,8 @@ impl Mover {
             self.propose(random, (last.domain + 1) % self.grants.domains().len());
             return None;
         }
-        match random.index(6) {
+        match random.index(7) {
+            6 if self.asked.combines => self.combine(random, wakes),
             0 if self.asked.barriers => self.let_barrier_in(wakes.len()),
             0 | 1 => {
                 let domain = random.index(self.grants.domains().len());
@@ -121,6 +124,19 @@ impl Mover {
         }
         if let Ok(moved) = self.grants.propose(&proposal) {
             self.mail[moved.taker].push_back(Order::Offer(moved));
+        }
+    }
+
+    /// Has a key combined at its feeders, or no longer: some of these wishes are refused.
+    fn combine(&mut self, random: &mut Random, wakes: &[Wake]) {
+        let mergeable = |domain: &usize| self.grants.domains()[*domain].unmergeable.is_none();
+        let domains: Vec<usize> = (0..self.grants.domains().len()).filter(mergeable).collect();
+        if domains.is_empty() {
+            return;
+        }
+        let (domain, hash) = (*random.one_of(&domains), *random.one_of(&self.asked.hashes));
+        if self.grants.combine(domain, hash, !random.one_in(3)).is_ok() {
+            wakes.iter().for_each(Wake::wake);
         }
     }
 

@@ -55,8 +55,14 @@ fn caught(fault: Fault) -> Option<(u64, String)> {
     found
 }
 
-const FAULTS: [Fault; 27] = [
+const FAULTS: [Fault; 33] = [
     Fault::MarkerBeforeOpenBatch,
+    Fault::MarkerBeforePartials,
+    Fault::FollowsWithPartials,
+    Fault::TimeBeforePartials,
+    Fault::MarkBeforePartials,
+    Fault::PartialsNotSwept,
+    Fault::CombinedWhileGroupMoves,
     Fault::SkippedDelta,
     Fault::HeldBeforeSeen,
     Fault::TakerLearnsLate,

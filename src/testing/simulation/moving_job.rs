@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::PreAggregate;
 #[cfg(test)]
 use crate::config::{BatchSize, Config};
-use crate::connector::Collected;
 use crate::dataflow::{
     Collector, DataStream, Due, Emit, Flow, KeyContext, KeyedOperator, Pipeline, Polled, Sink,
     SinkConnector, Source, SourceConnector, TaskContext, Timed,
@@ -18,7 +18,6 @@ use crate::error::Result;
 use crate::exchange::wake::Wake;
 #[cfg(test)]
 use crate::metrics::MovesReport;
-use crate::operator::window::tumbling;
 use crate::record::{Batch, Either, Never, hash_key};
 #[cfg(test)]
 use crate::routing::key_group;
@@ -26,6 +25,7 @@ use crate::routing::{KeyedPartitioner, with_group};
 #[cfg(test)]
 use crate::supervisor::Proposal;
 use crate::testing::Random;
+use crate::testing::simulation::closing::{Closing, Counted, Counts};
 use crate::testing::simulation::{RandomMoves, Simulation};
 use crate::time::Nanos;
 use crate::time::watermark::Monotone;
@@ -33,9 +33,8 @@ use crate::time::watermark::Monotone;
 const KEYS: u8 = 6;
 /// Events of one source, at most.
 const COUNT: u32 = 120;
-/// Event time between a record and what its timer makes.
-const TIMER_MS: i64 = 3;
-const WINDOW_MS: u64 = 10;
+/// Event time between a record and what its timer makes. All times are even.
+const TIMER_MS: i64 = 6;
 
 /// Two keys in each of three groups, so that keys can leave their group.
 #[derive(Clone)]
@@ -101,7 +100,7 @@ impl Feed {
         // Half of them of one key.
         let key = if self.random.one_in(2) { 0 } else { self.random.below(u64::from(KEYS)) as u8 };
         self.numbers[usize::from(key)] += 1;
-        self.time += self.random.below(3) as i64;
+        self.time += 2 * self.random.below(3) as i64;
         let number = self.numbers[usize::from(key)];
         Some(Event { key, maker: self.maker, number, time: self.time })
     }
@@ -304,11 +303,13 @@ impl Sink for Slow {
 /// A job, by its seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
-    /// Two keyed stages, then windows.
+    /// Two keyed stages, then a count.
     Stages,
-    /// Three keyed stages.
+    /// Three keyed stages, then a count.
     MoreStages,
-    /// Two streams in one keyed stage, then windows.
+    /// A count.
+    Count,
+    /// Two streams in one keyed stage, then a count.
     Join,
     /// One keyed stage in front of a slow sink.
     Sink,
@@ -317,6 +318,8 @@ enum Shape {
 /// A job, drawn from a seed.
 pub(crate) struct MovingJob {
     shape: Shape,
+    closing: Closing,
+    pre_aggregate: PreAggregate,
     seed: u64,
     partitions: usize,
     /// Events of one source, at most.
@@ -324,17 +327,17 @@ pub(crate) struct MovingJob {
     log: Log,
 }
 
-/// What a run has to give: by key and window, how many events.
-type Windows = BTreeMap<(u8, i64), u64>;
-
 impl MovingJob {
     /// Its shape, and how many partitions it has, follow from `seed`.
     pub(crate) fn seeded(seed: u64) -> MovingJob {
         let mut random = Random::seeded(seed);
-        let shapes = [Shape::Stages, Shape::MoreStages, Shape::Join, Shape::Sink];
+        let shapes = [Shape::Stages, Shape::MoreStages, Shape::Count, Shape::Join, Shape::Sink];
         let shape = *random.one_of(&shapes);
+        let folds = [PreAggregate::Off, PreAggregate::Off, PreAggregate::Auto];
         MovingJob {
             shape,
+            closing: Closing::drawn(&mut random),
+            pre_aggregate: *random.one_of(&folds),
             seed,
             partitions: random.within(2..=5) as usize,
             count: COUNT,
@@ -355,22 +358,20 @@ impl MovingJob {
         Numbering { name, log: self.log.clone() }
     }
 
-    fn windows_of(&self, events: DataStream<impl TimedEvents>) -> Collected<(u8, i64, u64)> {
-        events
-            .key_by(|event| event.key)
-            .window(tumbling(std::time::Duration::from_millis(WINDOW_MS)))
-            .count()
-            .map(|counted| (counted.key, counted.window.start.as_millis(), counted.value))
-            .collect()
+    fn count(&self, events: DataStream<impl TimedEvents>) -> Counted {
+        self.closing.count(events, |event| event.key, TwoInEach)
     }
 
-    /// Builds the job; where it ends in windows, returns their counts.
-    fn build(&self, pipeline: &Pipeline) -> Option<Collected<(u8, i64, u64)>> {
+    /// Builds the job; where it ends in a count, returns that.
+    fn build(&self, pipeline: &Pipeline) -> Option<Counted> {
+        if self.shape == Shape::Count {
+            return Some(self.count(self.feeds(pipeline, 0)));
+        }
         if self.shape == Shape::Join {
             let left = self.feeds(pipeline, 0).key_by(|event| event.key).partition_by(TwoInEach);
             let right = self.feeds(pipeline, 1).key_by(|event| event.key).partition_by(TwoInEach);
             let joined = left.connect(right).apply_keyed(self.stage("join"));
-            return Some(self.windows_of(joined));
+            return Some(self.count(joined));
         }
         let events = self.feeds(pipeline, 0).key_by(|event| event.key).partition_by(TwoInEach);
         let first = events.apply_keyed(self.stage("first"));
@@ -381,21 +382,21 @@ impl MovingJob {
         let halves = first.key_by(|event| event.key / 2).partition_by(TwoInEach);
         let second = halves.apply_keyed(self.stage("second"));
         if self.shape == Shape::Stages {
-            return Some(self.windows_of(second));
+            return Some(self.count(second));
         }
         let all = second.key_by(|event| event.key / 4).partition_by(TwoInEach);
-        Some(self.windows_of(all.apply_keyed(self.stage("third"))))
+        Some(self.count(all.apply_keyed(self.stage("third"))))
     }
 
-    /// How many events a stage makes of those of the stage before.
-    fn expected(&self) -> Windows {
+    /// What the events that the stages make of those of the sources come to.
+    fn expected(&self) -> Counts {
         let stages = match self.shape {
             Shape::Stages => 2,
             Shape::MoreStages => 3,
             Shape::Join => 1,
-            Shape::Sink => 0,
+            Shape::Count | Shape::Sink => 0,
         };
-        let mut windows = Windows::new();
+        let mut times = BTreeMap::<u8, Vec<i64>>::new();
         for edge in 0..self.edges() {
             for partition in 0..self.partitions {
                 let mut feed = Feed::new(self.seed, edge, partition, self.count);
@@ -403,14 +404,14 @@ impl MovingJob {
                     // Every stage sends an event on, and once more when its timer fires.
                     for timers in 0..=stages {
                         let time = event.time + timers * TIMER_MS;
-                        let start = time - time.rem_euclid(WINDOW_MS as i64);
-                        let ways = [1, stages as u64, (stages * (stages - 1) / 2) as u64, 1];
-                        *windows.entry((event.key, start)).or_default() += ways[timers as usize];
+                        let ways = [1, stages, stages * (stages - 1) / 2, 1][timers as usize];
+                        let times = times.entry(event.key).or_default();
+                        times.extend((0..ways).map(|_| time));
                     }
                 }
             }
         }
-        windows
+        self.closing.expected(times)
     }
 
     fn hashes() -> Vec<u64> {
@@ -463,12 +464,14 @@ impl MovingJob {
             one_in: random.within(2..=8),
             open_max: random.within(1..=4) as usize,
             barriers: random.one_in(3),
+            combines: true,
         };
         let simulation = Simulation::seeded(self.seed)
             .partitions(self.partitions)
             .lane_capacity(random.within(1..=3))
             .parcels(*random.one_of(&[1, 2, 3, 16]))
             .staged(random.within(1..=5) as usize)
+            .pre_aggregate(self.pre_aggregate)
             .steps_max(400_000)
             .moves(moves);
         let mut simulated = simulation.build(pipeline).map_err(|error| error.to_string())?;
@@ -479,22 +482,15 @@ impl MovingJob {
     }
 
     /// What is wrong with what it did, if anything is.
-    fn verdict(
-        &self,
-        collected: Option<Collected<(u8, i64, u64)>>,
-    ) -> std::result::Result<(), String> {
+    fn verdict(&self, counted: Option<Counted>) -> std::result::Result<(), String> {
         let said = self.log.0.lock().expect("nobody panics");
         if let Some(first) = said.first() {
             return Err(format!("{} findings, first {first}", said.len()));
         }
-        if let Some(collected) = collected {
-            let mut windows = Windows::new();
-            for (key, start, count) in collected.take() {
-                *windows.entry((key, start)).or_default() += count;
-            }
-            if windows != self.expected() {
-                return Err(format!("{windows:?} instead of {:?}", self.expected()));
-            }
+        let Some(counted) = counted else { return Ok(()) };
+        let counts = self.closing.collected(&counted)?;
+        if counts != self.expected() {
+            return Err(format!("{counts:?} instead of {:?}", self.expected()));
         }
         Ok(())
     }
