@@ -315,3 +315,175 @@ where
         self.evicted.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::combine::{Combiner, Mode, Partial};
+    use crate::exchange::lane::{LaneReceiver, Message, lane};
+    use crate::exchange::{EdgeConfig, Mark};
+    use crate::routing::{Hashed, Units};
+
+    type Sum = Partial<u64, u64>;
+    type Adder = Combiner<u64, u64, fn(&mut u64, &(u64, u64)) -> Option<u64>>;
+    type Records = Vec<(u64, u64)>;
+
+    fn hash(key: u64) -> u64 {
+        KeyedPartitioner::hash(&Hashed, &key)
+    }
+
+    /// A feeder of two partitions that sums what comes, where it folds at all.
+    struct Feeder {
+        route: ByKey<u64, fn(&(u64, u64)) -> u64, Hashed, Adder, Sum>,
+        outbox: Outbox<(u64, u64), Sum>,
+        lanes: Vec<LaneReceiver<(u64, u64), Sum>>,
+        domain: Arc<Domain>,
+    }
+
+    impl Feeder {
+        fn new(mode: Mode, batch: usize) -> Feeder {
+            let (senders, lanes) = (0..2).map(|_| lane(2, None, None)).unzip();
+            let config = EdgeConfig {
+                batch_records: Some(batch),
+                linger: 0,
+                lane_batches: 2,
+                parcels: 1,
+                staged: 8,
+            };
+            let domain = Arc::new(Domain::new(0, 2));
+            let adder: Adder = Combiner::new(mode, |sum, record| {
+                *sum += record.1;
+                None
+            });
+            let route = ByKey::new(
+                (|record: &(u64, u64)| record.0) as fn(&(u64, u64)) -> u64,
+                Hashed,
+                Arc::clone(&domain),
+                adder,
+                None,
+            );
+            Feeder { route, outbox: Outbox::new(senders, &config), lanes, domain }
+        }
+
+        /// Follows the table, and gives it records; what it has no room for.
+        fn feed(&mut self, records: &[(u64, u64)]) -> Records {
+            assert!(self.route.follow(&mut self.outbox));
+            let mut records = records.to_vec();
+            self.route.scatter(&mut records, &mut Vec::new(), &mut self.outbox);
+            records
+        }
+
+        fn settle(&mut self, now: Nanos) {
+            self.route.settle(&mut self.outbox, now);
+        }
+
+        /// Records and partials (key and sum) that are open for whoever owns `key`.
+        fn open(&mut self, key: u64) -> (Records, Records) {
+            let owner = self.domain.table().owner(hash(key));
+            let batch = &mut self.outbox.open()[owner];
+            let partials = batch.partials.drain(..).map(|one| (one.key, one.state)).collect();
+            (batch.records.drain(..).collect(), partials)
+        }
+
+        /// Takes what is in the lanes; adds what records and partials of it come to.
+        fn receive(&mut self, sums: &mut [u64; 2]) {
+            for lane in &mut self.lanes {
+                while let Some(message) = lane.try_recv() {
+                    let Message::Batch(batch) = message else { continue };
+                    sums[0] += batch.records.iter().map(|record| record.1).sum::<u64>();
+                    sums[1] += batch.partials.iter().map(|one| one.state).sum::<u64>();
+                }
+            }
+        }
+    }
+
+    /// The first key behind `after` of the same owner.
+    fn beside(after: u64, table: &RoutingTable) -> u64 {
+        let owner = table.owner(hash(after));
+        (after + 1..).find(|key| table.owner(hash(*key)) == owner).expect("half of all")
+    }
+
+    #[test]
+    fn combined_key_goes_as_one_partial_every_half_millisecond_and_all_others_as_they_are() {
+        let mut feeder = Feeder::new(Mode::Off, 8);
+        let other = beside(7, &feeder.domain.table());
+        feeder.domain.set_combined(hash(7), true);
+        assert!(feeder.feed(&[(7, 1), (other, 2), (7, 3), (7, 4)]).is_empty());
+        assert_eq!(feeder.route.wake_at(), Some(COMBINED_NS));
+        feeder.settle(COMBINED_NS - 1);
+        assert_eq!(feeder.open(7), (vec![(other, 2)], vec![]));
+        feeder.settle(COMBINED_NS);
+        assert_eq!(feeder.open(7), (vec![], vec![(7, 8)]));
+        assert!(!feeder.route.is_holding());
+        assert_eq!(feeder.route.wake_at(), None);
+    }
+
+    #[test]
+    fn while_all_keys_are_folded_only_combined_ones_go_early() {
+        let mut feeder = Feeder::new(Mode::On, 8);
+        let other = beside(7, &feeder.domain.table());
+        feeder.domain.set_combined(hash(7), true);
+        assert!(feeder.feed(&[(7, 1), (other, 2), (7, 3)]).is_empty());
+        feeder.settle(COMBINED_NS);
+        assert_eq!(feeder.open(7), (vec![], vec![(7, 4)]));
+        assert!(feeder.route.empty_into(&mut feeder.outbox));
+        assert_eq!(feeder.open(7), (vec![], vec![(other, 2)]));
+    }
+
+    #[test]
+    fn what_was_folded_goes_before_the_key_is_folded_no_longer() {
+        let mut feeder = Feeder::new(Mode::Off, 8);
+        feeder.domain.set_combined(hash(7), true);
+        feeder.feed(&[(7, 1), (7, 2)]);
+        feeder.domain.set_combined(hash(7), false);
+        assert!(feeder.route.follow(&mut feeder.outbox));
+        assert_eq!(feeder.open(7), (vec![], vec![(7, 3)]));
+        feeder.feed(&[(7, 4)]);
+        assert_eq!(feeder.open(7), (vec![(7, 4)], vec![]));
+    }
+
+    #[test]
+    fn combined_key_that_moves_is_sent_to_its_donor_before_the_reroute() {
+        let mut feeder = Feeder::new(Mode::Off, 8);
+        feeder.domain.set_combined(hash(7), true);
+        feeder.feed(&[(7, 1), (7, 2)]);
+        let table = feeder.domain.table();
+        let donor = table.owner(hash(7));
+        let units = Units::of(&table, &[], &[hash(7)]);
+        let moved = Move { id: 1, domain: 0, units, donor, taker: 1 - donor };
+        assert!(feeder.domain.publish(Arc::new(moved)));
+        feeder.feed(&[(7, 4)]);
+        let Some(Message::Batch(batch)) = feeder.lanes[donor].try_recv() else {
+            panic!("the partial comes first")
+        };
+        assert_eq!(batch.partials.iter().map(|one| one.state).collect::<Vec<_>>(), [3]);
+        let next = feeder.lanes[donor].try_recv();
+        assert!(matches!(next, Some(Message::Mark(Mark::Reroute { id: 1 }))), "{next:?}");
+        feeder.settle(COMBINED_NS);
+        assert_eq!(feeder.open(7), (vec![], vec![(7, 4)]), "for the taker");
+    }
+
+    #[test]
+    fn record_behind_a_full_lane_stays_and_no_partial_is_lost() {
+        let mut feeder = Feeder::new(Mode::Off, 1);
+        let other = beside(7, &feeder.domain.table());
+        feeder.domain.set_combined(hash(7), true);
+        let records = [(7, 1), (other, 1), (other, 2), (other, 3), (7, 2), (other, 4), (7, 4)];
+        let mut left = feeder.feed(&records);
+        assert_eq!(left, records[5..], "two fill the lane, one is open");
+        let (mut sums, mut now) = ([0, 0], 0);
+        while !left.is_empty() || feeder.route.is_holding() {
+            now += COMBINED_NS;
+            feeder.receive(&mut sums);
+            if feeder.outbox.retry(now) {
+                left = feeder.feed(&left);
+            }
+            feeder.settle(now);
+        }
+        while !feeder.outbox.finish(now) {
+            feeder.receive(&mut sums);
+        }
+        feeder.receive(&mut sums);
+        assert_eq!(sums, [10, 7]);
+    }
+}

@@ -449,6 +449,49 @@ mod tests {
     }
 
     #[test]
+    fn named_key_is_folded_while_it_is_off_and_costs_nothing_before() {
+        let mut combiner = counting(Mode::Off);
+        assert!(!Combine::<u64, u64>::is_on(&combiner) && combiner.sets.capacity() == 0);
+        assert_eq!(Combine::<u64, u64>::take(&mut combiner, 1), None);
+        let hash = crate::record::hash_key(&7);
+        for _ in 0..WINDOW * 2 {
+            assert_eq!(combiner.fold_named(&7, hash, 7), None);
+        }
+        assert!(!Combine::<u64, u64>::is_on(&combiner));
+        assert_eq!(Combine::<u64, u64>::take(&mut combiner, hash ^ 1), None);
+        let partial = Combine::<u64, u64>::take(&mut combiner, hash).expect("it is held");
+        assert_eq!((partial.key, partial.state), (7, u64::from(WINDOW) * 2));
+        assert!(Combine::<u64, u64>::is_empty(&combiner));
+    }
+
+    #[test]
+    fn keys_that_share_a_hash_are_taken_one_after_the_other() {
+        let mut combiner = counting(Mode::On);
+        for key in [7, 8, 7] {
+            assert_eq!(combiner.fold(&key, 1 << 40, key), None);
+        }
+        let mut keys = Vec::new();
+        while let Some(partial) = Combine::<u64, u64>::take(&mut combiner, 1 << 40) {
+            keys.push(partial.key);
+        }
+        assert_eq!(keys, [7, 8]);
+    }
+
+    #[test]
+    fn what_named_keys_send_does_not_keep_it_off() {
+        let mut combiner = counting(Mode::Auto);
+        let (_, passed, _) = run(&mut combiner, 100_000, |i| i);
+        assert!(passed > 0 && !Combine::<u64, u64>::is_on(&combiner));
+        let hash = crate::record::hash_key(&7);
+        for _ in 0..u64::from(FIRST_REST + ON_BELOW) {
+            assert_eq!(combiner.fold_named(&7, hash, 7), None);
+            assert!(Combine::<u64, u64>::take(&mut combiner, hash).is_some());
+        }
+        let (_, passed, _) = run(&mut combiner, 1_000_000, |i| i % 10);
+        assert!(passed < 600_000, "{passed} of 1,000,000 passed");
+    }
+
+    #[test]
     fn emptied_combiner_can_be_used_again() {
         let mut combiner = counting(Mode::On);
         assert_eq!(run(&mut combiner, 100, |i| i % 7).2, 100);

@@ -383,6 +383,41 @@ mod tests {
     }
 
     #[test]
+    fn key_is_combined_where_records_merge_and_it_is_not_under_way() {
+        let mut grants = grants(8);
+        let hash = with_group(77, 5);
+        assert_eq!(grants.combine(9, hash, true), Err(Denied::Unknown));
+        let denied = grants.combine(2, hash, true).expect_err("it does not merge");
+        assert_eq!(denied.to_string(), "records cannot be folded: it is so");
+        let table = |grants: &Grants| grants.domains()[0].domain.table();
+        assert_eq!(grants.combine(0, hash, false), Ok(()));
+        assert_eq!(table(&grants).epoch(), 0, "it is not combined anyway");
+        assert_eq!(grants.combine(0, hash, true), Ok(()));
+        assert!(table(&grants).is_combined(hash));
+        for proposal in [key(hash, 0, 1), groups(0, &[5], 0, 1)] {
+            let moved = grants.propose(&proposal).expect("nothing is open");
+            assert_eq!(grants.combine(0, hash, false), Err(Denied::UnderWay));
+            grants.on_reply(&Reply::Refused(moved.id));
+        }
+        assert_eq!(grants.combine(0, hash, false), Ok(()));
+        assert!(!table(&grants).has_combined());
+        grants.drain();
+        assert_eq!(grants.combine(0, hash, true), Err(Denied::Draining));
+    }
+
+    #[test]
+    fn no_more_keys_are_combined_than_a_table_has_room_for() {
+        let grants = grants(1);
+        for number in 0..OVERRIDES_MAX {
+            assert_eq!(grants.combine(0, with_group(2 * number as u64, 5), true), Ok(()));
+        }
+        let one_more = with_group(2 * OVERRIDES_MAX as u64, 5);
+        assert_eq!(grants.combine(0, one_more, true), Err(Denied::TooManyOverrides));
+        assert_eq!(grants.combine(0, with_group(0, 5), false), Ok(()));
+        assert_eq!(grants.combine(0, one_more, true), Ok(()));
+    }
+
+    #[test]
     fn refused_move_is_off_and_one_whose_donor_has_ended_is_cancelled() {
         let mut grants = grants(1);
         let refused = grants.propose(&groups(0, &[5], 0, 1)).expect("nothing is open");
