@@ -10,7 +10,7 @@ use crate::engine::state::JobState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Moves, Registry, Report, RunFacts};
 #[cfg(test)]
-use crate::routing::MoveId;
+use crate::routing::{Domain, MoveId};
 use crate::runtime::{AsyncThread, Control, SystemThread};
 use crate::supervisor::Address;
 #[cfg(test)]
@@ -41,6 +41,8 @@ pub(crate) struct Threads {
 /// Who moves a job's keys, and what moves have come to.
 pub(crate) struct Mover {
     pub(crate) address: Address,
+    #[cfg(test)]
+    pub(crate) domains: Vec<Arc<Domain>>,
     pub(crate) ledger: Arc<Mutex<Moves>>,
 }
 
@@ -81,6 +83,14 @@ impl Job {
         proposal: Proposal,
     ) -> Option<std::result::Result<MoveId, Denied>> {
         self.ends.mover.address.propose(proposal)
+    }
+
+    /// Has a key of the last keyed task combined at its feeders, or no longer, whatever the
+    /// supervisor says: not while keys of that task move.
+    #[cfg(test)]
+    pub(crate) fn set_combined(&self, hash: u64, is_combined: bool) {
+        self.ends.mover.domains.last().expect("it has keys").set_combined(hash, is_combined);
+        self.state.wake();
     }
 
     /// The name of its pipeline.

@@ -155,6 +155,8 @@ impl Engine {
             .collect();
         let (system, handles) = SystemThread::start(seeds)?;
         let rebalancer = self.rebalancer(domains.len());
+        #[cfg(test)]
+        let shared = domains.iter().map(|movable| Arc::clone(&movable.domain)).collect();
         let (grants, ledger) = (Grants::new(domains, partitions, OPEN_MOVES), Arc::default());
         let (known, booked) = (handles.clone(), Arc::clone(&ledger));
         address.set(system.start_actor(move || Supervisor::new(grants, known, booked, rebalancer)));
@@ -164,7 +166,12 @@ impl Engine {
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
         let facts = job::Facts { started, cores, warnings: self.plan.warnings.clone() };
         let threads = job::Threads { system, futures: futures.into_inner() };
-        let mover = job::Mover { address, ledger };
+        let mover = job::Mover {
+            address,
+            #[cfg(test)]
+            domains: shared,
+            ledger,
+        };
         let ends = job::Ends { inputs, dead_letters, mover };
         Ok(Job::new(state, threads, registry, ends, facts))
     }

@@ -68,6 +68,12 @@ impl JobState {
         }
     }
 
+    /// Wakes all partitions.
+    #[cfg(test)]
+    pub(crate) fn wake(&self) {
+        self.lock().partitions.iter().for_each(PartitionHandle::wake);
+    }
+
     /// Whether all partitions have ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().running == 0

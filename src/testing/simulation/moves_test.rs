@@ -9,7 +9,7 @@ use crate::testing::simulation::MovingJob;
 #[test]
 fn keys_that_move_between_threads_lose_nothing_and_keep_their_order_and_their_time() {
     let mut units = 0;
-    for seed in 0..8 {
+    for seed in 0..16 {
         match MovingJob::threaded(seed, 3, 3_000).check_on_threads() {
             Ok(moves) => units += moves.groups + moves.keys,
             Err(wrong) => panic!("seed {seed}: {wrong}"),

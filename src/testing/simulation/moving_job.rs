@@ -424,18 +424,33 @@ impl MovingJob {
         MovingJob { partitions, count, ..MovingJob::seeded(seed) }
     }
 
+    /// How many keyed tasks it has.
+    #[cfg(test)]
+    fn domains(&self) -> usize {
+        match self.shape {
+            Shape::Stages => 3,
+            Shape::MoreStages => 4,
+            Shape::Count | Shape::Sink => 1,
+            Shape::Join => 2,
+        }
+    }
+
     /// Runs it on threads, with as many moves as can be made one after the other; what they came
-    /// to, or what went wrong.
+    /// to, or what went wrong. With every other seed keys of the count do not move: they are
+    /// combined now and then.
     #[cfg(test)]
     pub(crate) fn check_on_threads(&self) -> std::result::Result<MovesReport, String> {
         let pipeline = Pipeline::new("moves");
         let collected = self.build(&pipeline);
-        let config =
-            Config::builder().partitions(self.partitions).batch_size(BatchSize::Records(8));
+        let config = Config::builder()
+            .partitions(self.partitions)
+            .batch_size(BatchSize::Records(8))
+            .pre_aggregate(self.pre_aggregate);
         let engine = config.build().and_then(Engine::new).map_err(|error| error.to_string())?;
         let job = engine.start(pipeline).map_err(|error| error.to_string())?;
         let mut random = Random::seeded(self.seed);
         let hashes = MovingJob::hashes();
+        let combines = collected.is_some() && self.seed % 2 == 1;
         while !job.has_ended() {
             let hash = *random.one_of(&hashes);
             let (mut groups, mut keys) = (vec![], vec![]);
@@ -444,8 +459,14 @@ impl MovingJob {
             } else {
                 groups.push(key_group(hash) as u16);
             }
-            let (domain, donor) = (random.index(3), random.index(self.partitions));
+            if combines && random.one_in(8) {
+                job.set_combined(hash, !random.one_in(3));
+            }
+            let (domain, donor) = (random.index(4), random.index(self.partitions));
             let taker = random.index(self.partitions);
+            if combines && domain == self.domains() - 1 {
+                continue;
+            }
             // Most are denied, since others own the units, or a move is open.
             job.propose(Proposal { domain, groups, keys, donor, taker });
         }
