@@ -324,9 +324,11 @@ mod tests {
     use crate::exchange::{EdgeConfig, Mark};
     use crate::routing::{Hashed, Units};
 
+    type Record = (u64, u64);
+    type KeyOf = fn(&Record) -> u64;
     type Sum = Partial<u64, u64>;
-    type Adder = Combiner<u64, u64, fn(&mut u64, &(u64, u64)) -> Option<u64>>;
-    type Records = Vec<(u64, u64)>;
+    type Adder = Combiner<u64, u64, fn(&mut u64, &Record) -> Option<u64>>;
+    type Records = Vec<Record>;
 
     fn hash(key: u64) -> u64 {
         KeyedPartitioner::hash(&Hashed, &key)
@@ -334,9 +336,9 @@ mod tests {
 
     /// A feeder of two partitions that sums what comes, where it folds at all.
     struct Feeder {
-        route: ByKey<u64, fn(&(u64, u64)) -> u64, Hashed, Adder, Sum>,
-        outbox: Outbox<(u64, u64), Sum>,
-        lanes: Vec<LaneReceiver<(u64, u64), Sum>>,
+        route: ByKey<u64, KeyOf, Hashed, Adder, Sum>,
+        outbox: Outbox<Record, Sum>,
+        lanes: Vec<LaneReceiver<Record, Sum>>,
         domain: Arc<Domain>,
     }
 
@@ -356,7 +358,7 @@ mod tests {
                 None
             });
             let route = ByKey::new(
-                (|record: &(u64, u64)| record.0) as fn(&(u64, u64)) -> u64,
+                (|record: &Record| record.0) as KeyOf,
                 Hashed,
                 Arc::clone(&domain),
                 adder,
@@ -366,7 +368,7 @@ mod tests {
         }
 
         /// Follows the table, and gives it records; what it has no room for.
-        fn feed(&mut self, records: &[(u64, u64)]) -> Records {
+        fn feed(&mut self, records: &[Record]) -> Records {
             assert!(self.route.follow(&mut self.outbox));
             let mut records = records.to_vec();
             self.route.scatter(&mut records, &mut Vec::new(), &mut self.outbox);
