@@ -7,6 +7,8 @@
 
 #[cfg(any(test, feature = "cli"))]
 mod closing;
+#[cfg(any(test, feature = "cli"))]
+mod events;
 mod moves;
 #[cfg(test)]
 mod moves_test;

@@ -9,8 +9,8 @@ use crate::config::PreAggregate;
 #[cfg(test)]
 use crate::config::{BatchSize, Config};
 use crate::dataflow::{
-    Collector, DataStream, Due, Emit, Flow, KeyContext, KeyedOperator, Pipeline, Polled, Sink,
-    SinkConnector, Source, SourceConnector, TaskContext, Timed,
+    DataStream, Due, Emit, Flow, KeyContext, KeyedOperator, Pipeline, Sink, SinkConnector,
+    TaskContext, Timed,
 };
 #[cfg(test)]
 use crate::engine::Engine;
@@ -18,48 +18,23 @@ use crate::error::Result;
 use crate::exchange::wake::Wake;
 #[cfg(test)]
 use crate::metrics::MovesReport;
-use crate::record::{Batch, Either, Never, hash_key};
+use crate::record::{Batch, Either, Never};
+use crate::routing::KeyedPartitioner;
 #[cfg(test)]
 use crate::routing::key_group;
-use crate::routing::{KeyedPartitioner, with_group};
 #[cfg(test)]
 use crate::supervisor::Proposal;
 use crate::testing::Random;
 use crate::testing::simulation::closing::{Closing, Counted, Counts};
+use crate::testing::simulation::events::{Event, Feed, Feeds, KEYS, TwoInEach};
 use crate::testing::simulation::{RandomMoves, Simulation};
 use crate::time::Nanos;
 use crate::time::watermark::Monotone;
 
-const KEYS: u8 = 6;
 /// Events of one source, at most.
 const COUNT: u32 = 120;
 /// Event time between a record and what its timer makes. All times are even.
 const TIMER_MS: i64 = 6;
-
-/// Two keys in each of three groups, so that keys can leave their group.
-#[derive(Clone)]
-struct TwoInEach;
-
-impl KeyedPartitioner<u8> for TwoInEach {
-    fn name(&self) -> String {
-        "two in each".to_owned()
-    }
-
-    fn hash(&self, key: &u8) -> u64 {
-        with_group(hash_key(key), usize::from(key % 3) * 1_500)
-    }
-}
-
-/// What a source sends, and what the stages make of it.
-#[derive(Clone, Copy, Debug)]
-struct Event {
-    key: u8,
-    /// Who made it: a source, or a key of the stage before.
-    maker: u16,
-    /// The how-manieth of its maker for its key.
-    number: u32,
-    time: i64,
-}
 
 /// What went wrong, as the operators see it.
 #[derive(Clone, Default)]
@@ -68,74 +43,6 @@ struct Log(Arc<Mutex<Vec<String>>>);
 impl Log {
     fn note(&self, text: String) {
         self.0.lock().expect("nobody panics").push(text);
-    }
-}
-
-/// Every partition sends events of its own.
-struct Feeds {
-    seed: u64,
-    edge: u16,
-    count: u32,
-}
-
-struct Feed {
-    random: Random,
-    maker: u16,
-    left: u32,
-    numbers: [u32; KEYS as usize],
-    time: i64,
-}
-
-/// What partition `partition` of an edge sends, one at a time.
-impl Feed {
-    fn new(seed: u64, edge: u16, partition: usize, count: u32) -> Feed {
-        let maker = edge * 100 + partition as u16;
-        let mut random = Random::seeded(seed ^ u64::from(maker) << 32);
-        let left = random.below(u64::from(count) + 1) as u32;
-        Feed { random, maker, left, numbers: [0; KEYS as usize], time: 0 }
-    }
-
-    fn next(&mut self) -> Option<Event> {
-        self.left = self.left.checked_sub(1)?;
-        // Half of them of one key.
-        let key = if self.random.one_in(2) { 0 } else { self.random.below(u64::from(KEYS)) as u8 };
-        self.numbers[usize::from(key)] += 1;
-        self.time += 2 * self.random.below(3) as i64;
-        let number = self.numbers[usize::from(key)];
-        Some(Event { key, maker: self.maker, number, time: self.time })
-    }
-}
-
-impl SourceConnector for Feeds {
-    type Item = Event;
-    type Source = Feed;
-
-    fn name(&self) -> String {
-        "feeds".to_owned()
-    }
-
-    fn open(&mut self, context: &TaskContext) -> Result<Feed> {
-        Ok(Feed::new(self.seed, self.edge, context.partition, self.count))
-    }
-}
-
-impl Source for Feed {
-    type Item = Event;
-
-    fn poll<E: Emit<Event>>(
-        &mut self,
-        max: usize,
-        _: Nanos,
-        out: &mut Collector<'_, E>,
-    ) -> Result<Polled> {
-        for _ in 0..max {
-            if !out.is_open() {
-                break;
-            }
-            let Some(event) = self.next() else { return Ok(Polled::Done) };
-            out.emit(event);
-        }
-        Ok(Polled::Ready)
     }
 }
 
