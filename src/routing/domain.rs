@@ -75,7 +75,7 @@ impl Domain {
     /// Nobody has to be waited for: a feeder sends what it has folded before it follows, over the
     /// same lane.
     ///
-    /// Not while the key or its group is in a move, whose units were told apart by the table before.
+    /// Not while the key or its group is in a move: its units were told apart by the table before.
     pub fn set_combined(&self, hash: u64, is_combined: bool) {
         let mut published = self.lock();
         let table = published.table.combined(hash, is_combined);
