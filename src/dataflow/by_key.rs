@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::vec::Drain;
 
-use crate::dataflow::Route;
 use crate::dataflow::chain::{feed, stow};
+use crate::dataflow::{Folded, Route};
 use crate::exchange::combine::Combine;
 use crate::exchange::planted::{Fault, is_planted};
 use crate::exchange::{Mark, Outbox};
@@ -38,6 +38,8 @@ pub(super) struct ByKey<K, F, Q, C, P> {
     flush_at: Option<Nanos>,
     /// A partial that there was no room for.
     evicted: Option<P>,
+    /// (hash, records) of what was folded for the table since the start, in no order.
+    folded: Vec<(u64, u64)>,
     key: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -70,6 +72,7 @@ impl<K, F, Q, C, P> ByKey<K, F, Q, C, P> {
             hold: emit_every.map(|interval| interval / 2),
             flush_at: None,
             evicted: None,
+            folded: Vec::new(),
             key: std::marker::PhantomData,
         }
     }
@@ -153,6 +156,13 @@ where
         if now >= flush_at && self.empty_into(outbox) {
             self.flush_at = None;
         }
+    }
+
+    fn folded(&self, folded: &mut Vec<Folded>) {
+        let domain = self.domain.index();
+        let of_key =
+            |(hash, records): &(u64, u64)| Folded { domain, hash: *hash, records: *records };
+        folded.extend(self.folded.iter().map(of_key));
     }
 
     fn wake_at(&self) -> Option<Nanos> {
@@ -240,10 +250,15 @@ where
     {
         let (table, key_of, partitioner) = (&*self.table, &self.key_of, &self.partitioner);
         let (open, combine) = (outbox.open(), &mut self.combine);
+        let (folded, mut last) = (&mut self.folded, 0);
         while let Some(next) = drain.as_slice().first() {
             let key = key_of(next);
             let hash = partitioner.hash(&key);
             if table.is_combined(hash) {
+                if folded.get(last).is_none_or(|(known, _)| *known != hash) {
+                    last = place_of(folded, hash);
+                }
+                folded[last].1 += 1;
                 self.evicted = combine.fold_named(next, hash, key);
                 drain.next();
                 if self.evicted.is_some() {
@@ -314,6 +329,15 @@ where
         self.evicted = outbox.push_partial(target, partial).err();
         self.evicted.is_none()
     }
+}
+
+/// Where the records of this key are counted; a new place if it has none.
+fn place_of(folded: &mut Vec<(u64, u64)>, hash: u64) -> usize {
+    let known = folded.iter().position(|(known, _)| *known == hash);
+    known.unwrap_or_else(|| {
+        folded.push((hash, 0));
+        folded.len() - 1
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::dataflow::chain::feed;
-use crate::dataflow::{Emit, Meta, Route, StepContext, TimeDomain};
+use crate::dataflow::{Emit, Folded, Meta, Route, StepContext, TimeDomain};
 use crate::error::Result;
 use crate::exchange::planted::{Fault, is_planted};
 use crate::exchange::{Mark, Outbox};
@@ -58,6 +58,11 @@ pub trait End<T>: Emit<T> + Send {
 
     /// What it waits for while it is not open.
     fn blocked(&self) -> Blocked;
+
+    /// Adds how many records of each combined key it has folded since the start.
+    fn folded(&self, folded: &mut Vec<Folded>) {
+        let _ = folded;
+    }
 }
 
 /// The end of a task that feeds lanes: an outbox and the way to a lane.
@@ -255,6 +260,10 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> End<T> for OutboxEnd
 
     fn sent_over(&self, output: usize) -> u64 {
         self.outbox.sent_over(output)
+    }
+
+    fn folded(&self, folded: &mut Vec<Folded>) {
+        self.route.folded(folded);
     }
 
     fn blocked(&self) -> Blocked {

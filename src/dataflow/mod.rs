@@ -38,7 +38,7 @@ pub use keyed_stream::{EmitAt, KeyedOutput, KeyedStream};
 pub use operator::{Collector, Emit, Flow, Meta, Operator, Passed, Signal};
 pub(crate) use plan::Draft;
 pub use plan::{BuildContext, InputHandle, TaskFactory};
-pub use route::Route;
+pub use route::{Folded, Route};
 pub use source_head::{FromSource, NoSource, SourceHead};
 pub(crate) use stream::Row;
 pub use stream::{BoxedStream, DataStream, Pipeline};

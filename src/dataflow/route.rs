@@ -10,6 +10,17 @@ use crate::record::{Batch, Never};
 use crate::routing::Partitioner;
 use crate::time::Nanos;
 
+/// What a feeder has folded of a key that the routing table names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// Index of the domain.
+    pub domain: usize,
+    /// The key's hash.
+    pub hash: u64,
+    /// Records since the start.
+    pub records: u64,
+}
+
 /// How rows `T`, records with their time where there is one, find their lanes in an outbox.
 pub trait Route<T>: Send {
     /// What a row travels as on this edge.
@@ -51,6 +62,11 @@ pub trait Route<T>: Send {
     /// Puts what it has kept long enough into the outbox.
     fn settle(&mut self, outbox: &mut Outbox<Self::Item, Self::Partial>, now: Nanos) {
         let _ = (outbox, now);
+    }
+
+    /// Adds how many records of each combined key it has folded since the start.
+    fn folded(&self, folded: &mut Vec<Folded>) {
+        let _ = folded;
     }
 
     /// When [`settle`](Self::settle) has something to do at the latest.

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::dataflow::blame::{said, take_culprit};
-use crate::dataflow::{Order, Reply, Step, StepContext, Task, TaskLook};
+use crate::dataflow::{Folded, Order, Reply, Step, StepContext, Task, TaskLook};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Activity, PartitionMetrics};
 use crate::time::{Clock, Nanos};
@@ -37,6 +37,8 @@ pub struct Look {
     pub time_ns: [u64; 3],
     /// Its keyed tasks.
     pub tasks: Vec<TaskLook>,
+    /// What its tasks have folded for keyed tasks.
+    pub folded: Vec<Folded>,
 }
 
 struct Slot {
@@ -177,6 +179,8 @@ impl Partition {
     ///
     /// * `with_sample` - also what its keys cost since the last such look.
     pub fn look(&mut self, with_sample: bool) -> Look {
+        let mut folded = Vec::new();
+        self.slots.iter().for_each(|slot| slot.task.folded(&mut folded));
         let tasks = self.slots.iter_mut().enumerate().filter(|(_, slot)| !slot.done);
         let metrics = &mut self.metrics;
         Look {
@@ -185,6 +189,7 @@ impl Partition {
             tasks: tasks
                 .filter_map(|(index, slot)| slot.task.look(metrics.task(index), with_sample))
                 .collect(),
+            folded,
         }
     }
 

@@ -114,7 +114,8 @@ impl Supervisor {
                 Action::Move { domain, units, from, to } => {
                     self.begin(&proposal(domain, &units, from, to)).map(drop)
                 }
-                Action::Combine { .. } | Action::Fold { .. } => Err(Denied::Unknown),
+                Action::Combine { domain, key } => self.combine(domain, key, true),
+                Action::Fold { domain, key } => self.combine(domain, key, false),
             };
             if let Err(Denied::TooManyMoves | Denied::PathBusy | Denied::UnderWay) = begun {
                 // When a move that is open has come to its end, it is tried again.
@@ -124,6 +125,15 @@ impl Supervisor {
                 rebalancer.advance();
             }
         }
+    }
+
+    fn combine(&mut self, domain: usize, key: u64, is_combined: bool) -> Result<(), Denied> {
+        self.grants.combine(domain, key, is_combined)?;
+        self.partitions.iter().for_each(PartitionHandle::wake);
+        if is_combined {
+            self.ledger.lock().unwrap_or_else(PoisonError::into_inner).combined_keys += 1;
+        }
+        Ok(())
     }
 
     /// Begins a move, if it may be.

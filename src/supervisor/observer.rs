@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dataflow::TaskLook;
+use crate::dataflow::{Folded, TaskLook};
 use crate::metrics::COUNTERS;
 use crate::routing::{KEY_GROUPS, Override, RoutingTable, key_group};
 use crate::runtime::Look;
@@ -36,6 +36,8 @@ struct Seen {
     load: PartitionLoad,
     /// How much each keyed task wants, by domain.
     tasks: BTreeMap<usize, TaskSeen>,
+    /// Records a second that its tasks fold for others, by domain and key.
+    folds: BTreeMap<(usize, u64), f64>,
     has_ended: bool,
 }
 
@@ -113,6 +115,7 @@ impl Observer {
             };
             let tasks: Vec<_> = (0..self.partitions.len()).map(tasks).collect();
             domain.observe(&table, &tasks);
+            domain.count_folded(index, &self.partitions);
         }
     }
 
@@ -208,6 +211,15 @@ impl Seen {
         }
         seen.last.tasks.clone_from(&tasks);
         seen.last.tasks.iter_mut().for_each(|task| task.sample = None);
+        let count = |look: &Look, one: &Folded| {
+            let known = |other: &&Folded| (other.domain, other.hash) == (one.domain, one.hash);
+            look.folded.iter().find(known).map_or(0, |known| known.records)
+        };
+        let folds = seen.last.folded.iter().map(|one| {
+            let records = one.records.saturating_sub(count(&last, one)) as f64;
+            ((one.domain, one.hash), records * 1e9 / elapsed)
+        });
+        seen.folds = folds.collect();
         let [busy, idle, stalled] = shares(&last.time_ns, &seen.last.time_ns);
         seen.load = PartitionLoad {
             busy_ppm: busy,
@@ -314,7 +326,8 @@ impl DomainSeen {
         for (hash, seen) in sampled.keys {
             let mut key = known.remove(&hash).unwrap_or_default();
             let owner = table.owner(hash);
-            if !sampled.is_unknown[owner] {
+            let is_combined = route(table, hash) == KeyRoute::Combined;
+            if !sampled.is_unknown[owner] && !is_combined {
                 key.demand.observe_sample(seen.demand, grain(owner));
                 key.error = seen.error;
             }
@@ -323,6 +336,20 @@ impl DomainSeen {
         for (hash, name) in tasks.iter().flatten().flat_map(|(task, _)| &task.names) {
             if let Some(key) = self.keys.get_mut(hash) {
                 key.name.get_or_insert_with(|| name.clone());
+            }
+        }
+    }
+
+    /// Notes what combined keys would want of their owners if nobody folded their records.
+    fn count_folded(&mut self, index: usize, partitions: &[Seen]) {
+        let tasks = || partitions.iter().map(|seen| seen.task(index));
+        let busiest = tasks().max_by(|one, other| one.demand.total_cmp(&other.demand));
+        let record_s = busiest.unwrap_or_default().service_ns / 1e9;
+        for route in self.routes.iter().filter(|route| route.is_combined) {
+            let folds = partitions.iter().filter_map(|seen| seen.folds.get(&(index, route.hash)));
+            if let Some(key) = self.keys.get_mut(&route.hash) {
+                key.demand.observe(folds.sum::<f64>() * record_s);
+                key.error = 0.0;
             }
         }
     }

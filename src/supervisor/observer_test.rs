@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::dataflow::{KeySample, TaskLook};
+use crate::dataflow::{Folded, KeySample, TaskLook};
 use crate::metrics::Heavy;
 use crate::routing::{Domain, Move, Units, key_group, with_group};
 use crate::runtime::Look;
@@ -35,7 +35,13 @@ struct Tick<'a> {
     backlog: u64,
     /// Records for each weight of 1.
     grain: u64,
+    /// Records of this key that it folds in a tick.
+    folded: Option<(u64, u64)>,
 }
+
+/// A partition that does nothing.
+const IDLE: Tick<'_> =
+    Tick { busy: 0.0, keyed: 0.0, keys: &[], others: 0, backlog: 0, grain: 1_000, folded: None };
 
 impl Job {
     fn new() -> Job {
@@ -85,6 +91,10 @@ impl Job {
         Look {
             at: self.at,
             time_ns: [busy, self.at - busy, 0],
+            folded: tick.folded.map_or(Vec::new(), |(hash, each)| {
+                let records = each * self.at / TICK_NS;
+                vec![Folded { domain: 0, hash, records }]
+            }),
             tasks: vec![TaskLook {
                 domain: 0,
                 busy_ns: keyed,
@@ -103,7 +113,7 @@ fn hash(group: u16) -> u64 {
 }
 
 fn busy(keyed: f64, keys: &[(u64, u64)], others: u64) -> Option<Tick<'_>> {
-    Some(Tick { busy: keyed + 0.1, keyed, keys, others, backlog: 0, grain: 1_000 })
+    Some(Tick { busy: keyed + 0.1, keyed, keys, others, ..IDLE })
 }
 
 fn cores(demand: u64) -> f64 {
@@ -179,7 +189,7 @@ fn tick_without_a_sample_says_nothing_about_keys() {
 fn what_waits_longer_and_longer_is_wanted_too() {
     let mut job = Job::new();
     let ticks = |backlog| {
-        let tick = Tick { busy: 1.0, keyed: 0.5, keys: &[], others: 9, backlog, grain: 1_000 };
+        let tick = Tick { busy: 1.0, keyed: 0.5, others: 9, backlog, ..IDLE };
         [Some(tick), busy(0.0, &[], 0)]
     };
     job.tick(ticks(0));
@@ -213,7 +223,7 @@ fn groups_that_differ_by_chance_alone_are_alike_in_the_view() {
     for _ in 0..40 {
         // 10,000 records of 2,048 groups: 5 each, give or take 2.
         let keys: Vec<_> = (0..10_000).map(|_| draw()).collect();
-        let tick = Tick { busy: 0.9, keyed: 0.8, keys: &keys, others: 0, backlog: 0, grain: 1 };
+        let tick = Tick { busy: 0.9, keyed: 0.8, keys: &keys, grain: 1, ..IDLE };
         view = Some(job.tick([Some(tick), busy(0.0, &[], 0)]));
     }
     let demands = &view.expect("it ticked").domains[0].demands[..2_048];
@@ -221,4 +231,21 @@ fn groups_that_differ_by_chance_alone_are_alike_in_the_view() {
     let highest = demands.iter().max().expect("there are some");
     assert_eq!(cores(mean * 2_048), 0.8);
     assert!(*highest < mean / 10 * 13, "{highest} is far above {mean}");
+}
+
+#[test]
+fn combined_key_wants_what_its_records_would_cost_their_owner() {
+    let mut job = Job::new();
+    let key = hash(GROUPS[0]);
+    assert_eq!(job.grants.combine(0, key, true), Ok(()));
+    let ticks = || {
+        let owner = Tick { busy: 0.6, keyed: 0.5, others: 9, folded: Some((key, 400_000)), ..IDLE };
+        [Some(owner), Some(Tick { busy: 0.2, folded: Some((key, 200_000)), ..IDLE })]
+    };
+    job.tick(ticks());
+    // The owner works 0.05 s on 1,000,000 records; of the key alone 600,000 come in that time.
+    let view = job.tick(ticks());
+    let combined = view.domains[0].routed_key(key).expect("it has a route");
+    assert_eq!((combined.route, cores(combined.demand)), (KeyRoute::Combined, 0.3));
+    assert_eq!(demands(&view), [0.6, 0.2], "what feeders do for it is theirs");
 }

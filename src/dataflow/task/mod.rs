@@ -11,7 +11,7 @@ pub use look::TaskLook;
 
 use crate::dataflow::input::{Input, Intake};
 use crate::dataflow::task::costs::KeyCosts;
-use crate::dataflow::{Chain, End, Flow, Passed, Polled, Signal};
+use crate::dataflow::{Chain, End, Flow, Folded, Passed, Polled, Signal};
 use crate::error::Result;
 use crate::exchange::Mark;
 use crate::hand_over::MoveReport;
@@ -96,6 +96,11 @@ pub trait Task: Send {
     fn look(&mut self, metrics: &TaskMetrics, with_sample: bool) -> Option<TaskLook> {
         let _ = (metrics, with_sample);
         None
+    }
+
+    /// Adds how many records of each combined key it has folded since the start.
+    fn folded(&self, folded: &mut Vec<Folded>) {
+        let _ = folded;
     }
 }
 
@@ -466,6 +471,10 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
 
     fn look(&mut self, metrics: &TaskMetrics, with_sample: bool) -> Option<TaskLook> {
         self.look_at(metrics, with_sample)
+    }
+
+    fn folded(&self, folded: &mut Vec<Folded>) {
+        self.end.folded(folded);
     }
 
     fn tell(&mut self, order: &Order) -> Option<Reply> {
