@@ -160,6 +160,7 @@ fn core_that_cannot_be_pinned_is_told_and_the_partition_runs() {
         ladder: Ladder::new(Idle::Park, 0),
         core: Some(NO_CORE),
         on_reply: Box::new(|_, reply| panic!("nothing was ordered: {reply:?}")),
+        on_dry: Box::new(|| {}),
         on_exit: Box::new(move |outcome| ended.send(outcome).expect("the test waits")),
     };
     let (_system, _partitions) = SystemThread::start(vec![seed]).expect("there are threads");

@@ -150,6 +150,7 @@ impl Engine {
                     core: self.plan.partitions[index].core,
                     on_exit: JobState::on_exit(&state),
                     on_reply: address.on_reply(),
+                    on_dry: address.on_dry(index),
                 }
             })
             .collect();

@@ -15,6 +15,7 @@ use crate::dataflow::{Order, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Sleeper;
 use crate::runtime::control::{Ask, Control};
+use crate::runtime::hunger::Hunger;
 use crate::runtime::idle::{Ladder, Rest};
 use crate::runtime::partition::{Partition, Progress};
 use crate::runtime::{host, idle};
@@ -32,6 +33,9 @@ pub type OnExit = Box<dyn FnOnce(Result<()>) + Send>;
 /// Called with what a task of the partition has to say, and the task's index.
 pub type OnReply = Box<dyn FnMut(usize, Reply) + Send>;
 
+/// Called when the partition has had nothing to do for a while, and asks for work.
+pub type OnDry = Box<dyn FnMut() + Send>;
+
 /// One partition as an actor on its own arbiter.
 pub(crate) struct PartitionActor {
     /// `None` once it has ended.
@@ -42,8 +46,10 @@ struct Running {
     partition: Partition,
     sleeper: Sleeper,
     ladder: Ladder,
+    hunger: Hunger,
     on_exit: OnExit,
     on_reply: OnReply,
+    on_dry: OnDry,
 }
 
 impl PartitionActor {
@@ -52,11 +58,11 @@ impl PartitionActor {
         partition: Partition,
         mut sleeper: Sleeper,
         ladder: Ladder,
-        on_exit: OnExit,
-        on_reply: OnReply,
+        (on_exit, on_reply, on_dry): (OnExit, OnReply, OnDry),
     ) -> Self {
         sleeper.bind_to_current_thread();
-        let running = Running { partition, sleeper, ladder, on_exit, on_reply };
+        let hunger = Hunger::new();
+        let running = Running { partition, sleeper, ladder, hunger, on_exit, on_reply, on_dry };
         PartitionActor { running: Some(running) }
     }
 
@@ -166,7 +172,11 @@ impl Running {
             now = self.partition.now();
             if progress.progressed {
                 self.ladder.worked(now);
+                self.hunger.worked();
                 continue;
+            }
+            if self.hunger.asks(now) {
+                (self.on_dry)();
             }
             match self.ladder.rest(now) {
                 Rest::Spin => std::hint::spin_loop(),
@@ -188,6 +198,9 @@ impl Running {
 
     fn pass_replies_on(&mut self) {
         for (task, reply) in self.partition.replies() {
+            if matches!(reply, Reply::Moved(_)) {
+                self.hunger.fed();
+            }
             (self.on_reply)(task, reply);
         }
     }

@@ -4,12 +4,13 @@ mod actor;
 mod async_thread;
 pub mod control;
 pub mod host;
+mod hunger;
 mod idle;
 mod partition;
 pub mod placement;
 mod system;
 
-pub use actor::{OnExit, OnReply};
+pub use actor::{OnDry, OnExit, OnReply};
 pub use async_thread::AsyncThread;
 pub use control::{Control, PartitionHandle};
 pub use idle::{Ladder, Rest};

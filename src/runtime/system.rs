@@ -10,7 +10,7 @@ use actix::{Actor, Addr, Arbiter, Context, System};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::{Sleeper, Wake};
-use crate::runtime::actor::{OnExit, OnReply, PartitionActor};
+use crate::runtime::actor::{OnDry, OnExit, OnReply, PartitionActor};
 use crate::runtime::control::PartitionHandle;
 use crate::runtime::host;
 use crate::runtime::idle::Ladder;
@@ -38,6 +38,8 @@ pub struct PartitionSeed {
     pub on_exit: OnExit,
     /// Told what its tasks say.
     pub on_reply: OnReply,
+    /// Told when it has nothing to do.
+    pub on_dry: OnDry,
 }
 
 /// The threads of a running job.
@@ -125,7 +127,7 @@ impl Drop for SystemThread {
 }
 
 fn start_partition(index: usize, seed: PartitionSeed, arbiter: &Arbiter) -> PartitionHandle {
-    let PartitionSeed { make, sleeper, wake, ladder, core, on_exit, on_reply } = seed;
+    let PartitionSeed { make, sleeper, wake, ladder, core, on_exit, on_reply, on_dry } = seed;
     let mailbox = PartitionActor::start_in_arbiter(&arbiter.handle(), move |_| {
         // The arbiter has named the thread in its own way.
         host::name_current_thread(&thread_name(index));
@@ -135,7 +137,7 @@ fn start_partition(index: usize, seed: PartitionSeed, arbiter: &Arbiter) -> Part
             #[cfg(feature = "tracing")]
             tracing::warn!(core, "partition could not be pinned and runs where the system puts it");
         }
-        PartitionActor::new(make(), sleeper, ladder, on_exit, on_reply)
+        PartitionActor::new(make(), sleeper, ladder, (on_exit, on_reply, on_dry))
     });
     PartitionHandle::new(mailbox, wake)
 }

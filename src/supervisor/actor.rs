@@ -10,7 +10,7 @@ use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message
 use crate::dataflow::{Order, Reply};
 use crate::metrics::Moves;
 use crate::routing::MoveId;
-use crate::runtime::{OnReply, PartitionHandle};
+use crate::runtime::{OnDry, OnReply, PartitionHandle};
 use crate::supervisor::decision::Action;
 use crate::supervisor::grants::{Denied, Grants, Next, Proposal};
 use crate::supervisor::load::{Occasion, Unit};
@@ -43,6 +43,17 @@ impl Address {
             if let Some(supervisor) = address.0.get() {
                 // There is room: each reply answers an order, or ends a move that is open.
                 let _ = supervisor.try_send(Said(reply));
+            }
+        })
+    }
+
+    /// Tells it when `partition` has nothing to do.
+    pub fn on_dry(&self, partition: usize) -> OnDry {
+        let address = self.clone();
+        Box::new(move || {
+            if let Some(supervisor) = address.0.get() {
+                // If it is busy, the partition asks again later.
+                let _ = supervisor.try_send(StealAsk(partition));
             }
         })
     }
@@ -201,6 +212,23 @@ impl Handler<Said> for Supervisor {
         let next = self.grants.on_reply(&reply);
         self.follow(next);
         self.act();
+    }
+}
+
+/// A partition has nothing to do.
+struct StealAsk(usize);
+
+impl Message for StealAsk {
+    type Result = ();
+}
+
+impl Handler<StealAsk> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, StealAsk(thief): StealAsk, context: &mut Context<Self>) {
+        if self.rebalancer.as_ref().is_some_and(|rebalancer| rebalancer.may_help(thief)) {
+            self.look(Occasion::Ask(thief), context);
+        }
     }
 }
 

@@ -19,6 +19,9 @@ const KEY_SHARE_MIN: f64 = 128.0;
 /// It stays in sight until it has a fifth of that.
 const KEPT_BELOW: f64 = 5.0;
 
+/// A partition that is idle for less than a fifth of the time may have work to give.
+const BUSY_IDLE_PPM: u32 = 200_000;
+
 /// Keeps what was seen of every partition, and makes views of it.
 ///
 /// How busy a partition is with a keyed task is measured; its samples only say with which keys.
@@ -126,6 +129,12 @@ impl Observer {
                 seen.count_backlog(look);
             }
         }
+    }
+
+    /// Whether another partition than `thief` had hardly a moment without work lately.
+    pub fn has_busy(&self, thief: usize) -> bool {
+        let others = self.partitions.iter().enumerate().filter(|(index, _)| *index != thief);
+        others.map(|(_, seen)| &seen.load).any(|load| load.idle_ppm < BUSY_IDLE_PPM)
     }
 
     /// The view now.

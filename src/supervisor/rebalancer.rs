@@ -47,6 +47,12 @@ impl Rebalancer {
         }
     }
 
+    /// Whether a look at the others may find work for `thief`: one of them was short of time when
+    /// they were looked at last. Where nobody is, partitions without work are left to sleep.
+    pub fn may_help(&self, thief: usize) -> bool {
+        self.observer.has_busy(thief)
+    }
+
     /// Begins to look at all partitions; `false` if it still waits for some of them.
     pub fn begin(&mut self, occasion: Occasion) -> bool {
         if self.awaited > 0 {
