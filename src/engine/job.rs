@@ -193,6 +193,7 @@ impl Job {
             dead_letter: self.ends.dead_letters.load(Ordering::Relaxed),
             warnings: self.facts.warnings.clone(),
             moves: self.ends.mover.ledger.lock().unwrap_or_else(PoisonError::into_inner).report(),
+            hot_keys: Vec::new(),
         })
     }
 

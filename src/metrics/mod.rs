@@ -7,6 +7,8 @@
 mod conservation;
 mod counter;
 mod culprit;
+#[cfg(test)]
+mod culprit_graphs_test;
 mod histogram;
 mod moves;
 mod registry;
@@ -19,7 +21,7 @@ mod task;
 
 pub use conservation::{Conservation, Imbalance};
 pub use counter::{Activity, Counter, TimeSplit};
-pub use culprit::{TaskLoad, culprit};
+pub use culprit::{Culprit, HotKey, InstanceLoad, TaskLoad, culprit};
 pub use histogram::{Histogram, Percentiles, RANGE_NS_MAX};
 pub use moves::{Moves, MovesReport};
 pub use registry::{Detail, PartitionMetrics, PartitionReadings, Registry};

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::metrics::registry::PartitionReadings;
 use crate::metrics::{
-    Conservation, Histogram, JobShape, MovesReport, Percentiles, Tally, TaskLoad, TaskMetrics,
-    TaskShape, culprit,
+    Conservation, Histogram, HotKey, InstanceLoad, JobShape, MovesReport, Percentiles, Tally,
+    TaskLoad, TaskMetrics, TaskShape, culprit,
 };
 
 /// What the engine knows about a run that no partition counts.
@@ -21,6 +21,8 @@ pub struct RunFacts {
     pub warnings: Vec<String>,
     /// Moves of keyed state.
     pub moves: MovesReport,
+    /// The hottest keys, each with the index of its task; any order.
+    pub hot_keys: Vec<(usize, HotKey)>,
 }
 
 /// What a run did. Durations are in nanoseconds, shares between 0 and 1.
@@ -54,6 +56,8 @@ pub struct Report {
     pub stall_ns: Percentiles,
     /// The task that back-pressure comes from, if there was any.
     pub back_pressure: Option<String>,
+    /// The key that this task is slow for, if it is one key.
+    pub back_pressure_key: Option<String>,
     /// Moves of keyed state between partitions.
     pub moves: MovesReport,
     /// Records that did not parse, or that an operator gave up.
@@ -144,7 +148,7 @@ impl Report {
         let share = |ns: u64| if total_ns == 0 { 0.0 } else { ns as f64 / total_ns as f64 };
         let tasks = merge_tasks(shape, partitions, share);
         let edges = merge_edges(shape, partitions, share);
-        let loads = task_loads(shape, partitions, &tasks, &edges, share);
+        let culprit = culprit(&task_loads(shape, partitions, &facts.hot_keys));
         let merged_partitions = merge_partitions(shape, partitions, &facts.cores);
         let tally: Tally = tasks.iter().map(|task| task.tally).sum();
         let records = merged_partitions.iter().map(|one| one.records).sum();
@@ -166,7 +170,8 @@ impl Report {
             queue_wait_ns: merged(queue_waits.filter_map(|(task, input)| task.queue_waits(input))),
             service_ns: merged(all().filter_map(TaskMetrics::service)),
             stall_ns: merged(all().filter_map(TaskMetrics::stall)),
-            back_pressure: culprit(&loads).map(str::to_owned),
+            back_pressure: culprit.as_ref().map(|culprit| culprit.task.clone()),
+            back_pressure_key: culprit.and_then(|culprit| culprit.key),
             moves: facts.moves,
             dead_letter: facts.dead_letter,
             late: tally.late,
@@ -287,20 +292,50 @@ fn merge_edges(
 fn task_loads(
     shape: &JobShape,
     partitions: &[Slot],
-    tasks: &[TaskReport],
-    edges: &[EdgeReport],
-    share: impl Fn(u64) -> f64,
+    hot_keys: &[(usize, HotKey)],
 ) -> Vec<TaskLoad> {
-    let fullest =
-        |of: &[usize]| of.iter().map(|&edge| edges[edge].full.min(1.0)).fold(0.0, f64::max);
+    let full = edges_full(shape, partitions);
+    let load = |own: &TaskMetrics, total_ns: f64| InstanceLoad {
+        busy: own.busy_ns() as f64 / total_ns,
+        output_full: (own.stalled_ns() - own.outside_ns()) as f64 / total_ns,
+        outside: own.outside_ns() as f64 / total_ns,
+    };
     let one = |(index, task): (usize, &TaskShape)| TaskLoad {
         name: task.name.clone(),
-        busy: tasks[index].busy,
-        input_full: fullest(&task.inputs),
-        output_full: fullest(&task.outputs),
-        outside: share(of_task(partitions, index).map(TaskMetrics::outside_ns).sum()),
+        // By partition: one that has published nothing has done nothing.
+        instances: partitions
+            .iter()
+            .map(|slot| slot.as_ref().map(|one| load(&one.tasks()[index], total_ns(one))))
+            .map(Option::unwrap_or_default)
+            .collect(),
+        feeders: feeders(shape, task),
+        input_full: task.inputs.iter().map(|&edge| full[edge]).fold(0.0, f64::max),
+        keys: hot_keys.iter().filter(|(of, _)| *of == index).map(|(_, key)| key.clone()).collect(),
     };
     shape.tasks.iter().enumerate().map(one).collect()
+}
+
+fn feeders(shape: &JobShape, task: &TaskShape) -> Vec<usize> {
+    let feeds = |other: &TaskShape| other.outputs.iter().any(|edge| task.inputs.contains(edge));
+    (0..shape.tasks.len()).filter(|&other| feeds(&shape.tasks[other])).collect()
+}
+
+/// For each edge, the largest share of its partition's time that a producer was blocked on it.
+fn edges_full(shape: &JobShape, partitions: &[Slot]) -> Vec<f64> {
+    let mut full = vec![0.0f64; shape.edges.len()];
+    for partition in partitions.iter().flatten() {
+        for (own, task) in partition.tasks().iter().zip(&shape.tasks) {
+            for (output, &edge) in task.outputs.iter().enumerate() {
+                full[edge] = full[edge].max(own.blocked_ns(output) as f64 / total_ns(partition));
+            }
+        }
+    }
+    full
+}
+
+/// The time that a partition has accounted for, not 0.
+fn total_ns(partition: &PartitionReadings) -> f64 {
+    partition.time().total_ns().max(1) as f64
 }
 
 #[cfg(test)]
@@ -338,6 +373,7 @@ mod tests {
             moves: MovesReport::default(),
             dead_letter: 4,
             warnings: vec!["the clock is slow".into()],
+            hot_keys: Vec::new(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::wording::shown;
 use crate::metrics::{Percentiles, Report};
 
 impl fmt::Display for Report {
@@ -89,7 +90,9 @@ impl Report {
 
     fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(task) = &self.back_pressure {
-            writeln!(f, "back-pressure comes from `{task}`")?;
+            let key = self.back_pressure_key.as_ref();
+            let key = key.map_or(String::new(), |key| format!(", key {}", shown(key)));
+            writeln!(f, "back-pressure comes from `{task}`{key}")?;
         }
         let counts = [
             (self.dead_letter, "dead letters"),

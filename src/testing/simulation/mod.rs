@@ -445,6 +445,7 @@ impl Simulated {
             dead_letter: dead_letters.load(Ordering::Relaxed),
             warnings: Vec::new(),
             moves: MovesReport::default(),
+            hot_keys: Vec::new(),
         })
     }
 }
