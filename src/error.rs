@@ -25,6 +25,8 @@ pub enum ErrorKind {
     BadData,
     /// An input file is missing or is no file. Exit code 66.
     NoInput,
+    /// Nobody answers at the other end of a socket. Exit code 69.
+    Unavailable,
     /// The job failed while running: an operator panicked or a partition died. Exit code 70.
     JobFailed,
     /// A file cannot be created. Exit code 73.
@@ -52,6 +54,7 @@ impl ErrorKind {
             ErrorKind::Usage => 64,
             ErrorKind::BadData => 65,
             ErrorKind::NoInput => 66,
+            ErrorKind::Unavailable => 69,
             ErrorKind::JobFailed | ErrorKind::NoReply => 70,
             ErrorKind::CannotCreate => 73,
             ErrorKind::Io => 74,

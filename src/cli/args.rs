@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::cli::flag::Scope;
+use crate::cli::inspect::{InspectTopic, SocketFolder};
 use crate::cli::options::{
-    Color, Options, RunOptions, ShowOptions, SimulateOptions, WhatIfOptions,
+    Color, InspectOptions, Options, RunOptions, ShowOptions, SimulateOptions, WhatIfOptions,
 };
 use crate::cli::scan::{Scan, usage};
 use crate::config::parse::Choice;
@@ -24,6 +25,8 @@ pub enum Command {
     Doctor(Box<DoctorArgs>),
     /// Simulate the supervisor on many cores.
     WhatIf(Box<WhatIfArgs>),
+    /// Ask a running job.
+    Inspect(Box<InspectArgs>),
     /// Decide again what a decision log holds.
     ReplayDecisions(Box<ReplayArgs>),
     /// Show a page of help.
@@ -45,6 +48,8 @@ pub struct BenchArgs {
     pub run: RunOptions,
     /// How results are shown.
     pub show: ShowOptions,
+    /// Where the job can be asked while it runs.
+    pub folder: SocketFolder,
     /// What the engine is started with.
     pub config: Config,
 }
@@ -74,6 +79,19 @@ pub struct WhatIfArgs {
 pub struct ReplayArgs {
     /// The log.
     pub file: PathBuf,
+    /// How results are shown.
+    pub show: ShowOptions,
+}
+
+/// The arguments of `inspect`.
+#[derive(Debug)]
+pub struct InspectArgs {
+    /// What to ask.
+    pub topic: InspectTopic,
+    /// Whom, and how keys are shown.
+    pub inspect: InspectOptions,
+    /// Where running jobs are looked for.
+    pub folder: SocketFolder,
     /// How results are shown.
     pub show: ShowOptions,
 }
@@ -202,6 +220,8 @@ pub enum Topic {
     WhatIf,
     /// `replay-decisions`.
     ReplayDecisions,
+    /// `inspect`.
+    Inspect,
     /// `knobs`.
     Knobs,
     /// `simulate`.
@@ -215,6 +235,7 @@ impl Choice for Topic {
         ("doctor", Topic::Doctor),
         ("whatif", Topic::WhatIf),
         ("replay-decisions", Topic::ReplayDecisions),
+        ("inspect", Topic::Inspect),
         ("knobs", Topic::Knobs),
         ("simulate", Topic::Simulate),
     ];
@@ -254,6 +275,7 @@ where
         "doctor" => doctor(rest, environment),
         "whatif" => whatif(rest),
         "replay-decisions" => replay_decisions(rest),
+        "inspect" => inspect(rest, &environment),
         "knobs" => knobs(rest),
         "simulate" => simulate(rest),
         "help" => help(rest),
@@ -269,12 +291,14 @@ fn bench(arguments: Vec<OsString>, environment: Environment) -> Result<Command> 
     if scan.wants_help {
         return Ok(Command::Help(Topic::Bench));
     }
-    let workload = if scan.options.list { None } else { workload(&mut scan) };
+    let workload =
+        if scan.options.list { None } else { choice(&mut scan, "workload", Workload::NAMES) };
     scan.refuse_positionals();
     let (mut options, config) = settle(scan, &environment)?;
     let Some(workload) = workload else { return Ok(Command::BenchList) };
     let show = std::mem::take(&mut options.show);
-    Ok(Command::Bench(Box::new(BenchArgs { workload, run: options.run, show, config })))
+    let folder = SocketFolder::of(&environment.variables);
+    Ok(Command::Bench(Box::new(BenchArgs { workload, run: options.run, show, folder, config })))
 }
 
 fn doctor(arguments: Vec<OsString>, environment: Environment) -> Result<Command> {
@@ -331,6 +355,22 @@ fn replay_decisions(arguments: Vec<OsString>) -> Result<Command> {
     Ok(Command::ReplayDecisions(Box::new(ReplayArgs { file, show: options.show })))
 }
 
+/// The environment says only where jobs are looked for.
+fn inspect(arguments: Vec<OsString>, environment: &Environment) -> Result<Command> {
+    let mut scan = Scan::new("millstream inspect", Scope::Inspect);
+    scan.read(arguments);
+    if scan.wants_help {
+        return Ok(Command::Help(Topic::Inspect));
+    }
+    let topic = choice(&mut scan, "topic", InspectTopic::NAMES);
+    scan.refuse_positionals();
+    let (options, _) = settle(scan, &Environment::default())?;
+    let Some(topic) = topic else { return Ok(Command::Help(Topic::Inspect)) };
+    let Options { inspect, show, .. } = options;
+    let folder = SocketFolder::of(&environment.variables);
+    Ok(Command::Inspect(Box::new(InspectArgs { topic, inspect, folder, show })))
+}
+
 fn knobs(arguments: Vec<OsString>) -> Result<Command> {
     let Some(name) = single(arguments, "millstream knobs")? else {
         return Ok(Command::Knobs(None));
@@ -369,20 +409,20 @@ fn single(arguments: Vec<OsString>, command: &str) -> Result<Option<String>> {
     }
 }
 
-/// Takes the workload from the positional arguments; `None` after a problem.
-fn workload(scan: &mut Scan) -> Option<Workload> {
-    let names: Vec<&str> = Workload::NAMES.iter().map(|(name, _)| *name).collect();
+/// Takes a `what` from the positional arguments; `None` after a problem.
+fn choice<T: Copy>(scan: &mut Scan, what: &str, known: &[(&'static str, T)]) -> Option<T> {
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
     if scan.positionals.is_empty() {
         let allowed = format!("allowed {}", names.join(", "));
-        scan.flags.refuse(usage("missing workload", scan.command, "nothing", &allowed));
+        scan.flags.refuse(usage(&format!("missing {what}"), scan.command, "nothing", &allowed));
         return None;
     }
     let name = scan.positionals.remove(0).to_string_lossy().into_owned();
-    let found = Workload::NAMES.iter().find(|(known, _)| *known == name);
+    let found = known.iter().find(|(known, _)| *known == name);
     if found.is_none() {
-        scan.flags.refuse(unknown("unknown workload", scan.command, &name, &names));
+        scan.flags.refuse(unknown(&format!("unknown {what}"), scan.command, &name, &names));
     }
-    found.map(|(_, workload)| *workload)
+    found.map(|(_, found)| *found)
 }
 
 /// Lays flags over the environment over the file, and tells every problem of all of them.

@@ -38,6 +38,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         engine,
         interrupt: Interrupt::listen()?,
         verbosity: args.show.verbosity,
+        folder: &args.folder,
     };
     let outcome = workload::run(args.workload, &bench)?;
     let summary = Summary::new(args.workload, &bench, outcome);

@@ -5,6 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::inspect;
 use crate::cli::options::{Emit, Keep, Options, Skew, Verbosity, Windows};
 use crate::cli::whatif;
 use crate::cli::workload::hot_key;
@@ -30,6 +31,8 @@ pub(crate) enum Scope {
     WhatIf,
     /// `replay-decisions`.
     Replay,
+    /// `inspect`.
+    Inspect,
     /// Commands that make an input: `bench` and `whatif`.
     Runs,
     /// Commands that print a report: all but `simulate`.
@@ -45,7 +48,9 @@ impl Scope {
             Scope::All => self.takes_knobs(),
             Scope::Runs => matches!(self, Scope::Bench | Scope::WhatIf),
             Scope::Shows => self != Scope::Simulate,
-            Scope::Bench | Scope::Simulate | Scope::WhatIf | Scope::Replay => flag == self,
+            Scope::Bench | Scope::Simulate | Scope::WhatIf | Scope::Replay | Scope::Inspect => {
+                flag == self
+            }
         }
     }
 
@@ -66,13 +71,14 @@ impl Scope {
             Scope::Simulate => "millstream simulate",
             Scope::WhatIf => "millstream whatif",
             Scope::Replay => "millstream replay-decisions",
+            Scope::Inspect => "millstream inspect",
         }
     }
 }
 
 /// Every flag of every command.
 pub(crate) fn every() -> impl Iterator<Item = &'static Flag> {
-    FLAGS.iter().chain(&whatif::FLAGS).chain(&hot_key::FLAGS)
+    FLAGS.iter().chain(&whatif::FLAGS).chain(&inspect::FLAGS).chain(&hot_key::FLAGS)
 }
 
 /// One flag: its names, its bounds, what it does.
@@ -454,6 +460,7 @@ mod tests {
                     | "by workload"
                     | "as fast as it goes"
                     | "calibrated"
+                    | "the one running job"
                     | "all"
                     | "4, 16, 64 and 256"
                     | "benches/runs/simulations.jsonl in a clone"

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::cli::args::{Topic, Workload};
 use crate::cli::flag::{Flag, Scope};
+use crate::cli::inspect::InspectTopic;
 use crate::config::parse::Choice;
 use crate::config::{Form, Knob, Lifetime, Preset};
 
@@ -51,6 +52,16 @@ pub(crate) fn page(topic: Topic) -> String {
              Flags:\n{}",
             flags(Scope::Replay)
         ),
+        Topic::Inspect => format!(
+            "usage: millstream inspect TOPIC [flags]\n\
+             Asks a job that runs on this machine: its hot keys, tasks, lanes, checkpoints,\n\
+             decisions or health. A job of bench serves a socket that only its user can open,\n\
+             PID.sock in $XDG_RUNTIME_DIR/millstream, or in /tmp/millstream-UID without that\n\
+             variable.\n\n\
+             Topics:\n{}\nFlags:\n{}",
+            topics(),
+            flags(Scope::Inspect)
+        ),
         Topic::Knobs => "usage: millstream knobs [NAME]\n\
                          Explains one engine flag, or all.\n"
             .to_owned(),
@@ -62,6 +73,15 @@ pub(crate) fn workloads() -> String {
     let mut page = String::new();
     for (name, workload) in Workload::NAMES {
         row(&mut page, name, workload.about());
+    }
+    page
+}
+
+/// What `inspect` can ask, a line each.
+fn topics() -> String {
+    let mut page = String::new();
+    for (name, topic) in InspectTopic::NAMES {
+        row(&mut page, name, topic.about());
     }
     page
 }
@@ -82,6 +102,11 @@ fn millstream() -> String {
     row(&mut page, "bench WORKLOAD [flags]", "run a built-in workload and print a report");
     row(&mut page, "doctor [flags]", "show the host and where partitions would be placed");
     row(&mut page, "whatif [flags]", "simulate the supervisor on many cores, beside others");
+    row(
+        &mut page,
+        "inspect TOPIC [flags]",
+        "ask a running job: hot keys, tasks, decisions, health",
+    );
     row(&mut page, "replay-decisions FILE", "decide again what a decision log holds, and compare");
     row(&mut page, "knobs [NAME]", "explain the engine flags");
     row(&mut page, "simulate [flags]", "run random jobs from seeds against a naive model");

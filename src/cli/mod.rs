@@ -7,6 +7,7 @@ mod environment;
 mod flag;
 mod help;
 mod input;
+pub mod inspect;
 mod interrupt;
 pub mod options;
 mod output;
@@ -70,6 +71,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => diagnose(&args),
         Command::WhatIf(args) => whatif::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::ReplayDecisions(args) => replay::run(&args),
         Command::BenchList => output::print(&help::workloads()),
         Command::Help(topic) => output::print(&help::page(topic)),

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::inspect::KeyNames;
 use crate::config::parse::{self, Choice};
 use crate::testing::cores::Pattern;
 
@@ -17,6 +18,8 @@ pub struct Options {
     pub simulate: SimulateOptions,
     /// What `whatif` simulates.
     pub whatif: WhatIfOptions,
+    /// Whom `inspect` asks, and how it shows keys.
+    pub inspect: InspectOptions,
     /// How results and progress are shown.
     pub show: ShowOptions,
     /// The configuration file.
@@ -195,6 +198,15 @@ pub struct WhatIfOptions {
     pub load: Option<Pattern>,
     /// How many cores; `None` is 4, 16, 64 and 256.
     pub cores: Option<usize>,
+}
+
+/// Whom `inspect` asks, and how it shows keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InspectOptions {
+    /// The socket of the job; `None` is that of the one running job.
+    pub socket: Option<PathBuf>,
+    /// Whether keys are shown by name.
+    pub keys: KeyNames,
 }
 
 /// How results and progress are shown.

@@ -46,6 +46,16 @@ pub(crate) struct Mover {
     pub(crate) ledger: Arc<Mutex<Moves>>,
 }
 
+/// What can be seen of a job, from any thread, while it runs and after.
+#[derive(Clone)]
+pub(crate) struct Observer {
+    state: Arc<JobState>,
+    registry: Arc<Registry>,
+    dead_letters: Arc<AtomicU64>,
+    ledger: Arc<Mutex<Moves>>,
+    facts: Arc<Facts>,
+}
+
 /// A running job. Dropping it stops the job and waits for its threads.
 ///
 /// `join`, `drain` and `stop` block the calling thread until the job's threads are gone; each has a
@@ -54,9 +64,8 @@ pub(crate) struct Mover {
 pub struct Job {
     state: Arc<JobState>,
     threads: Threads,
-    registry: Arc<Registry>,
     ends: Ends,
-    facts: Facts,
+    observer: Observer,
 }
 
 impl Job {
@@ -67,7 +76,20 @@ impl Job {
         ends: Ends,
         facts: Facts,
     ) -> Self {
-        Job { state, threads, registry, ends, facts }
+        let observer = Observer {
+            state: Arc::clone(&state),
+            registry,
+            dead_letters: Arc::clone(&ends.dead_letters),
+            ledger: Arc::clone(&ends.mover.ledger),
+            facts: Arc::new(facts),
+        };
+        Job { state, threads, ends, observer }
+    }
+
+    /// What can be seen of it, for another thread.
+    #[cfg(feature = "cli")]
+    pub(crate) fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// Who moves its keys.
@@ -174,7 +196,7 @@ impl Job {
     /// When it began, in monotonic nanoseconds: where the report's seconds count from.
     #[cfg(feature = "cli")]
     pub(crate) fn started(&self) -> Nanos {
-        self.facts.started
+        self.observer.facts.started
     }
 
     /// Whether all partitions have ended.
@@ -184,22 +206,12 @@ impl Job {
 
     /// What the job has done so far; at most 100 ms old.
     pub fn report(&self) -> Report {
-        let ended = self.state.ended_at();
-        let until = if ended == 0 { MonotonicClock.now() } else { ended };
-        self.registry.report(RunFacts {
-            seconds: until.saturating_sub(self.facts.started) as f64 / 1e9,
-            cores: self.facts.cores.clone(),
-            // Relaxed: a counter, read after the threads that add to it or while they run.
-            dead_letter: self.ends.dead_letters.load(Ordering::Relaxed),
-            warnings: self.facts.warnings.clone(),
-            moves: self.ends.mover.ledger.lock().unwrap_or_else(PoisonError::into_inner).report(),
-            hot_keys: Vec::new(),
-        })
+        self.observer.report()
     }
 
     /// Records that the sources have let in so far; at most 100 ms old.
     pub fn records(&self) -> u64 {
-        self.registry.records()
+        self.observer.registry.records()
     }
 
     /// A handle that sends records of type `T` into the [`channel`](crate::connector::channel())
@@ -291,6 +303,35 @@ impl Job {
         drop(self.threads.futures.take());
         self.state.take_outcome()?;
         Ok(self.report())
+    }
+}
+
+impl Observer {
+    /// The name of the job's pipeline.
+    #[cfg(feature = "cli")]
+    pub(crate) fn name(&self) -> &str {
+        self.state.name()
+    }
+
+    /// When the job began, in monotonic nanoseconds.
+    #[cfg(feature = "cli")]
+    pub(crate) fn started(&self) -> Nanos {
+        self.facts.started
+    }
+
+    /// What the job has done so far; at most 100 ms old.
+    pub(crate) fn report(&self) -> Report {
+        let ended = self.state.ended_at();
+        let until = if ended == 0 { MonotonicClock.now() } else { ended };
+        self.registry.report(RunFacts {
+            seconds: until.saturating_sub(self.facts.started) as f64 / 1e9,
+            cores: self.facts.cores.clone(),
+            // Relaxed: a counter, read after the threads that add to it or while they run.
+            dead_letter: self.dead_letters.load(Ordering::Relaxed),
+            warnings: self.facts.warnings.clone(),
+            moves: self.ledger.lock().unwrap_or_else(PoisonError::into_inner).report(),
+            hot_keys: Vec::new(),
+        })
     }
 }
 

@@ -25,6 +25,8 @@ use crate::supervisor::{Address, Grants, Supervisor};
 use crate::time::{Clock, MonotonicClock};
 
 pub use job::Job;
+#[cfg(feature = "cli")]
+pub(crate) use job::Observer;
 
 /// Moves that may be open at once in a job.
 const OPEN_MOVES: usize = 1;

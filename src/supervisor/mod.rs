@@ -5,6 +5,7 @@
 //! be asked again. [`Grants`] say which moves may be open at once. All of this is pure: no thread,
 //! no clock, no message. The actor [`Supervisor`] carries out what they say.
 
+mod account;
 mod actor;
 mod adviser;
 mod average;
@@ -23,6 +24,7 @@ mod rebalancer;
 mod sample;
 mod trace;
 
+pub use account::Account;
 pub use actor::{Address, Supervisor};
 pub use adviser::Adviser;
 pub use average::Average;

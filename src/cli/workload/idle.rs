@@ -75,6 +75,7 @@ fn once(bench: &Bench<'_>) -> Result<Run> {
         .count()
         .sink(blackhole());
     let job = bench.engine.start(pipeline)?;
+    let _served = bench.serve(&job);
     wait(bench, SETTLE + bench.limits.warmup);
     let (started, cpu_ns) = (MonotonicClock.now(), process::cpu_ns());
     wait(bench, bench.limits.duration.unwrap_or_default());

@@ -1,9 +1,12 @@
 //! One run of a workload's pipeline, watched from an unpinned thread: its clock, its samples.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cli::inspect::{Server, SocketFolder, Subject};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::options::{RunOptions, Skew, Verbosity};
+use crate::cli::output;
 use crate::cli::process;
 use crate::cli::progress::Progress;
 use crate::cli::workload::Limits;
@@ -31,6 +34,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) engine: Engine,
     pub(crate) interrupt: Interrupt,
     pub(crate) verbosity: Verbosity,
+    /// Where jobs can be asked while they run.
+    pub(crate) folder: &'a SocketFolder,
 }
 
 /// The median, the lower one of two.
@@ -137,6 +142,24 @@ impl Bench<'_> {
         Feed::new(pace, meter)
     }
 
+    /// Lets `job` be asked while the answer is kept. A job that cannot be asked runs all the same.
+    pub(crate) fn serve(&self, job: &Job) -> Option<Server> {
+        let subject = Subject { observer: job.observer(), account: Arc::default() };
+        let served = Server::start(self.folder, Box::new(move |asked| subject.answer(asked)));
+        match served {
+            Ok(server) => {
+                if self.verbosity == Verbosity::Verbose {
+                    output::note(&format!("inspect at unix:{}", server.path().display()));
+                }
+                Some(server)
+            }
+            Err(error) => {
+                output::warn(&format!("inspect cannot ask this job: {error}"));
+                None
+            }
+        }
+    }
+
     /// Runs `pipeline`, whose sources `meter` counts, to its end or to the user's interrupt.
     ///
     /// # Errors
@@ -154,6 +177,7 @@ impl Bench<'_> {
     ) -> Result<Run> {
         let cpu_ns = process::cpu_ns();
         let job = self.engine.start(pipeline)?;
+        let _served = self.serve(&job);
         begun(&job);
         let warmup_ns = self.limits.warmup.as_nanos().try_into().unwrap_or(Nanos::MAX);
         let mut watch = Watch {
