@@ -11,6 +11,9 @@ mod event_time;
 #[cfg(unix)]
 #[path = "cli/hot_key.rs"]
 mod hot_key;
+#[cfg(unix)]
+#[path = "cli/inspect.rs"]
+mod inspect;
 #[path = "cli/simulate.rs"]
 mod simulate;
 #[path = "cli/supervisor.rs"]
@@ -276,6 +279,7 @@ fn help_list_and_knobs_are_printed() {
         (&["bench", "--help"], "--lane-capacity"),
         (&["doctor", "--help"], "usage: millstream doctor"),
         (&["bench", "--list"], "keyed-count"),
+        (&["inspect", "--help"], "usage: millstream inspect TOPIC"),
         (&["knobs", "linger"], "MILLSTREAM_LINGER"),
     ] {
         let output = run(arguments);

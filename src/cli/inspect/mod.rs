@@ -60,7 +60,7 @@ pub(crate) static FLAGS: [Flag; 2] = [
 ];
 
 /// What a job may take for its answer.
-const ANSWER_NS: Nanos = 10_000_000_000;
+const ANSWER_NS: Nanos = 5_000_000_000;
 /// A thousand decisions of 64 units each are less.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
@@ -112,7 +112,8 @@ fn ask(socket: &Path, question: Question) -> Result<Value> {
             io::ErrorKind::NotFound => (ErrorKind::NoInput, "no such socket"),
             io::ErrorKind::PermissionDenied => (ErrorKind::Permission, "socket not readable"),
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                (ErrorKind::TryAgain, "no answer in time")
+                let context = format!("no answer at {place}: 5 s; allowed less, try again");
+                return Error::new(ErrorKind::TryAgain, context);
             }
             _ => (ErrorKind::Unavailable, "nobody answers"),
         };
