@@ -1,7 +1,7 @@
 //! What a running job answers: figures of its report, and what the supervisor saw and decided.
 
 use std::cmp::Reverse;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 
@@ -41,7 +41,7 @@ impl Subject {
         })
     }
 
-    fn account(&self) -> std::sync::MutexGuard<'_, Account> {
+    fn account(&self) -> MutexGuard<'_, Account> {
         // What was noted last stands, whatever happened to who noted it.
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,9 +77,9 @@ impl Subject {
 fn hot_keys(view: Option<&LoadView>, names: KeyNames) -> Value {
     let Some(view) = view else { return json!([]) };
     let demands = view.demands();
-    let keys = |domain: &'_ DomainLoad| domain.keys.len();
-    let mut rows = Vec::with_capacity(view.domains.iter().map(keys).sum());
-    rows.extend(view.domains.iter().flat_map(|one| one.keys.iter().map(move |key| (one, key))));
+    let domains = view.domains.iter();
+    let mut rows: Vec<(&DomainLoad, &KeyLoad)> =
+        domains.flat_map(|one| one.keys.iter().map(move |key| (one, key))).collect();
     rows.sort_by_key(|(_, key)| Reverse(key.demand));
     rows.truncate(KEYS_MAX);
     let row = |(domain, key): &(&DomainLoad, &KeyLoad)| {
@@ -105,7 +105,8 @@ fn key_name(key: &KeyLoad, names: KeyNames) -> String {
         KeyNames::Hidden => KeyLoad { name: None, ..key.clone() }.shown(),
         KeyNames::Shown => key.shown(),
     };
-    let end = named.floor_char_boundary(NAME_BYTES_MAX);
+    let ends = named.char_indices().map(|(at, character)| at + character.len_utf8());
+    let end = ends.take_while(|end| *end <= NAME_BYTES_MAX).last().unwrap_or(0);
     named[..end].to_owned()
 }
 

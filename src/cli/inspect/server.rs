@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(ask(&server, b"hot-keys show-keys\n"), "{\"topic\":\"hot-keys\"}\n");
         let path = server.path().to_owned();
         assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
-        assert_eq!(folder.running().expect("ours"), [path.clone()]);
+        assert_eq!(folder.running().expect("ours"), std::slice::from_ref(&path));
         drop(server);
         assert!(!path.exists());
     }
