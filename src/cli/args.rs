@@ -503,6 +503,7 @@ mod tests {
                  --rate 5 --seed 0 --warmup 1s --repeat 3 --keys 10 --skew zipf:1.2 \
                  --emit every:10ms --window session:5s --event-rate 7 \
                  --duration 2s --baseline off --dump in.csv --output out.jsonl \
+                 --decisions why.jsonl \
                  --format json -q --color always",
             )
             .expect("valid"),
@@ -527,6 +528,7 @@ mod tests {
             hot: HotOptions::default(),
             dump: Some("in.csv".into()),
             output: Some("out.jsonl".into()),
+            decisions: Some("why.jsonl".into()),
         };
         assert_eq!(bench.run, expected);
         let show =

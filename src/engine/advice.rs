@@ -55,8 +55,8 @@ impl Engine {
             Some(make) => make(),
             None => Box::new(Balanced::new(level)),
         };
-        let log = self.advice.log();
-        Some(Rebalancer::new(partitions, domains, Adviser::new(policy), log))
+        let rebalancer = Rebalancer::new(partitions, domains, Adviser::new(policy));
+        Some(rebalancer.logged(self.advice.log()))
     }
 }
 

@@ -8,11 +8,11 @@ use crate::connector::{Alarm, Asked, Asker, Input, Inputs};
 use crate::dataflow::InputHandle;
 use crate::engine::state::JobState;
 use crate::error::{Error, ErrorKind, Result};
-use crate::metrics::{Moves, Registry, Report, RunFacts};
+use crate::metrics::{HotKey, Moves, Registry, Report, RunFacts};
 #[cfg(test)]
 use crate::routing::{Domain, MoveId};
 use crate::runtime::{AsyncThread, Control, SystemThread};
-use crate::supervisor::Address;
+use crate::supervisor::{Account, Address, KeyRoute, LoadView};
 #[cfg(test)]
 use crate::supervisor::{Denied, Proposal};
 use crate::time::{Clock, MonotonicClock, Nanos};
@@ -44,6 +44,7 @@ pub(crate) struct Mover {
     #[cfg(test)]
     pub(crate) domains: Vec<Arc<Domain>>,
     pub(crate) ledger: Arc<Mutex<Moves>>,
+    pub(crate) account: Arc<Mutex<Account>>,
 }
 
 /// What can be seen of a job, from any thread, while it runs and after.
@@ -53,6 +54,7 @@ pub(crate) struct Observer {
     registry: Arc<Registry>,
     dead_letters: Arc<AtomicU64>,
     ledger: Arc<Mutex<Moves>>,
+    account: Arc<Mutex<Account>>,
     facts: Arc<Facts>,
 }
 
@@ -81,6 +83,7 @@ impl Job {
             registry,
             dead_letters: Arc::clone(&ends.dead_letters),
             ledger: Arc::clone(&ends.mover.ledger),
+            account: Arc::clone(&ends.mover.account),
             facts: Arc::new(facts),
         };
         Job { state, threads, ends, observer }
@@ -330,9 +333,46 @@ impl Observer {
             dead_letter: self.dead_letters.load(Ordering::Relaxed),
             warnings: self.facts.warnings.clone(),
             moves: self.ledger.lock().unwrap_or_else(PoisonError::into_inner).report(),
-            hot_keys: Vec::new(),
+            hot_keys: self.hot_keys(),
         })
     }
+
+    /// What the supervisor last saw and decided.
+    #[cfg(feature = "cli")]
+    pub(crate) fn account(&self) -> Arc<Mutex<Account>> {
+        Arc::clone(&self.account)
+    }
+
+    /// The hottest keys, each with the index of its task. By their hashes, since a name may be a
+    /// secret and a report is shown to many.
+    fn hot_keys(&self) -> Vec<(usize, HotKey)> {
+        let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(view) = account.view() else { return Vec::new() };
+        let tasks = &self.registry.shape().tasks;
+        let task = |name: &str| tasks.iter().position(|task| task.name == name);
+        let domains = view.domains.iter().enumerate();
+        let keys = domains.filter_map(|(domain, load)| Some((domain, task(&load.name)?)));
+        keys.flat_map(|(domain, task)| hottest(view, domain).map(move |key| (task, key))).collect()
+    }
+}
+
+/// The hottest keys of a domain that are not combined, each with its part of what the domain wants
+/// of its owner.
+fn hottest(view: &LoadView, domain: usize) -> impl Iterator<Item = HotKey> {
+    let load = &view.domains[domain];
+    let mut wanted = vec![0; view.partitions.len()];
+    for (owner, demand) in load.owners.iter().zip(&load.demands) {
+        wanted[usize::from(*owner)] += demand;
+    }
+    for key in load.keys.iter().filter(|key| key.route == KeyRoute::Override) {
+        wanted[usize::from(key.owner)] += key.demand;
+    }
+    let owned = load.keys.iter().filter(|key| key.route != KeyRoute::Combined);
+    owned.map(move |key| HotKey {
+        name: format!("#{:016x}", key.hash),
+        partition: usize::from(key.owner),
+        share: key.demand as f64 / wanted[usize::from(key.owner)].max(1) as f64,
+    })
 }
 
 impl Drop for Job {

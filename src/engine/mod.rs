@@ -20,8 +20,10 @@ use crate::exchange::wake::{Sleeper, Wake, wake_pair};
 use crate::hand_over::PARCELS;
 use crate::metrics::{Detail, Registry, Report};
 use crate::runtime::placement::{Machine, PlacementRequest, Plan, plan};
-use crate::runtime::{AsyncThread, Ladder, Partition, PartitionSeed, SystemThread, host};
-use crate::supervisor::{Address, Grants, Supervisor};
+use crate::runtime::{
+    AsyncThread, Ladder, Partition, PartitionHandle, PartitionSeed, SystemThread, host,
+};
+use crate::supervisor::{Address, Grants, Movable, Rebalancer, Supervisor};
 use crate::time::{Clock, MonotonicClock};
 
 pub use job::Job;
@@ -157,26 +159,41 @@ impl Engine {
             })
             .collect();
         let (system, handles) = SystemThread::start(seeds)?;
-        let rebalancer = self.rebalancer(domains.len());
-        #[cfg(test)]
-        let shared = domains.iter().map(|movable| Arc::clone(&movable.domain)).collect();
-        let (grants, ledger) = (Grants::new(domains, partitions, OPEN_MOVES), Arc::default());
-        let (known, booked) = (handles.clone(), Arc::clone(&ledger));
-        address.set(system.start_actor(move || Supervisor::new(grants, known, booked, rebalancer)));
+        let mover = self.supervise(&system, handles.clone(), address, domains);
         state.set_partitions(handles);
         #[cfg(feature = "tracing")]
         self.tell_start(state.name());
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
         let facts = job::Facts { started, cores, warnings: self.plan.warnings.clone() };
         let threads = job::Threads { system, futures: futures.into_inner() };
-        let mover = job::Mover {
+        let ends = job::Ends { inputs, dead_letters, mover };
+        Ok(Job::new(state, threads, registry, ends, facts))
+    }
+
+    /// Starts the supervisor of a job.
+    fn supervise(
+        &self,
+        system: &SystemThread,
+        partitions: Vec<PartitionHandle>,
+        address: Address,
+        domains: Vec<Movable>,
+    ) -> job::Mover {
+        let rebalancer = self.rebalancer(domains.len());
+        let account = rebalancer.as_ref().map(Rebalancer::account).unwrap_or_default();
+        #[cfg(test)]
+        let shared = domains.iter().map(|movable| Arc::clone(&movable.domain)).collect();
+        let grants = Grants::new(domains, partitions.len(), OPEN_MOVES);
+        let ledger = Arc::default();
+        let booked = Arc::clone(&ledger);
+        let make = move || Supervisor::new(grants, partitions, booked, rebalancer);
+        address.set(system.start_actor(make));
+        job::Mover {
             address,
             #[cfg(test)]
             domains: shared,
             ledger,
-        };
-        let ends = job::Ends { inputs, dead_letters, mover };
-        Ok(Job::new(state, threads, registry, ends, facts))
+            account,
+        }
     }
 
     #[cfg(feature = "tracing")]

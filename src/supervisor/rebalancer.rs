@@ -1,8 +1,10 @@
 //! From looks at partitions to actions: one observer, one adviser, and what is still to be done.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::runtime::Look;
+use crate::supervisor::account::Account;
 use crate::supervisor::adviser::Adviser;
 use crate::supervisor::decision::{Action, Decision};
 use crate::supervisor::grants::Grants;
@@ -20,6 +22,7 @@ pub struct Rebalancer {
     observer: Observer,
     adviser: Adviser,
     log: Option<DecisionLog>,
+    account: Arc<Mutex<Account>>,
     /// The looks that have come, while others are awaited.
     looks: Vec<Option<Look>>,
     awaited: usize,
@@ -30,21 +33,29 @@ pub struct Rebalancer {
 
 impl Rebalancer {
     /// Looks after so many partitions and domains, with the advice of `adviser`.
-    pub fn new(
-        partitions: usize,
-        domains: usize,
-        adviser: Adviser,
-        log: Option<DecisionLog>,
-    ) -> Rebalancer {
+    pub fn new(partitions: usize, domains: usize, adviser: Adviser) -> Rebalancer {
         Rebalancer {
             observer: Observer::new(partitions, domains),
             adviser,
-            log,
+            log: None,
+            account: Arc::default(),
             looks: vec![None; partitions],
             awaited: 0,
             occasion: Occasion::Tick,
             pending: VecDeque::new(),
         }
+    }
+
+    /// Tells `log` of every view on which something is decided.
+    #[must_use]
+    pub fn logged(mut self, log: Option<DecisionLog>) -> Rebalancer {
+        self.log = log;
+        self
+    }
+
+    /// What it last saw and decided, for whoever asks.
+    pub fn account(&self) -> Arc<Mutex<Account>> {
+        Arc::clone(&self.account)
     }
 
     /// Whether a look at the others may find work for `thief`: one of them was short of time when
@@ -86,6 +97,8 @@ impl Rebalancer {
         {
             log(&view, before.as_ref(), &decisions);
         }
+        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        account.note(&view, &decisions);
         self.pending = decisions.iter().filter_map(Decision::action).cloned().collect();
     }
 

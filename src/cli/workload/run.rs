@@ -1,6 +1,5 @@
 //! One run of a workload's pipeline, watched from an unpinned thread: its clock, its samples.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::inspect::{Server, SocketFolder, Subject};
@@ -144,7 +143,7 @@ impl Bench<'_> {
 
     /// Lets `job` be asked while the answer is kept. A job that cannot be asked runs all the same.
     pub(crate) fn serve(&self, job: &Job) -> Option<Server> {
-        let subject = Subject { observer: job.observer(), account: Arc::default() };
+        let subject = Subject { observer: job.observer(), account: job.observer().account() };
         let served = Server::start(self.folder, Box::new(move |asked| subject.answer(asked)));
         match served {
             Ok(server) => {
