@@ -142,6 +142,7 @@ fn start(idle: Idle, answers: Arc<AtomicU64>) -> (SystemThread, PartitionHandle)
         core: machine.allowed.last().copied().filter(|_| machine.may_pin),
         on_exit: Box::new(|outcome| outcome.expect("nothing fails")),
         on_reply: Box::new(|_, _| {}),
+        on_dry: Box::new(|| {}),
     };
     let (system, mut handles) = SystemThread::start(vec![seed]).expect("there are threads");
     (system, handles.remove(0))
