@@ -503,7 +503,7 @@ mod tests {
                  --rate 5 --seed 0 --warmup 1s --repeat 3 --keys 10 --skew zipf:1.2 \
                  --emit every:10ms --window session:5s --event-rate 7 \
                  --duration 2s --baseline off --dump in.csv --output out.jsonl \
-                 --decisions why.jsonl \
+                 --decisions why.jsonl --record-trace keys.txt \
                  --format json -q --color always",
             )
             .expect("valid"),
@@ -529,6 +529,7 @@ mod tests {
             dump: Some("in.csv".into()),
             output: Some("out.jsonl".into()),
             decisions: Some("why.jsonl".into()),
+            record_trace: Some("keys.txt".into()),
         };
         assert_eq!(bench.run, expected);
         let show =

@@ -6,7 +6,7 @@ use crate::cli::options::{Color, Format, Skew, Verbosity};
 use crate::cli::output;
 use crate::cli::scan::usage;
 use crate::cli::summary::Summary;
-use crate::cli::workload::write::create;
+use crate::cli::workload::write::Journal;
 use crate::cli::workload::{self, Bench, Limits};
 use crate::config::parse::Choice;
 use crate::connector::generator::SKEWED_KEYS_MAX;
@@ -21,8 +21,16 @@ use crate::runtime::host;
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     check(args)?;
     let mut engine = Engine::new(args.config.clone())?;
+    let mut journals = Vec::new();
     if let Some(path) = &args.run.decisions {
-        engine = engine.log_decisions(create(path)?);
+        let journal = Journal::create(path)?;
+        engine = engine.log_decisions(journal.clone());
+        journals.push(journal);
+    }
+    if let Some(path) = &args.run.record_trace {
+        let journal = Journal::create(path)?;
+        engine = engine.record_trace(journal.clone());
+        journals.push(journal);
     }
     let plan = engine.plan();
     plan.warnings.iter().for_each(|warning| output::warn(warning));
@@ -41,6 +49,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         folder: &args.folder,
     };
     let outcome = workload::run(args.workload, &bench)?;
+    journals.iter().try_for_each(Journal::check)?;
     let summary = Summary::new(args.workload, &bench, outcome);
     summary.doubts().iter().for_each(|doubt| output::warn(doubt));
     match args.show.format {

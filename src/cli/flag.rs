@@ -98,7 +98,7 @@ pub(crate) struct Flag {
 /// Flags that cannot stand together.
 pub(crate) const CONFLICTS: [(&str, &str); 2] = [("quiet", "verbose"), ("load", "trace")];
 
-static FLAGS: [Flag; 23] = [
+static FLAGS: [Flag; 24] = [
     Flag {
         name: "list",
         short: None,
@@ -288,6 +288,18 @@ static FLAGS: [Flag; 23] = [
         scope: Scope::Bench,
         set: |options, value| {
             options.run.decisions = Some(path(value)?);
+            Ok(())
+        },
+    },
+    Flag {
+        name: "record-trace",
+        short: None,
+        value: Some(("FILE", "a path")),
+        default: "none",
+        help: "write which keys came when to FILE, for whatif --trace",
+        scope: Scope::Bench,
+        set: |options, value| {
+            options.run.record_trace = Some(path(value)?);
             Ok(())
         },
     },

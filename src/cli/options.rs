@@ -63,6 +63,8 @@ pub struct RunOptions {
     pub output: Option<PathBuf>,
     /// Where what the supervisor decides goes.
     pub decisions: Option<PathBuf>,
+    /// Where the keys of the first keyed task go, with their times.
+    pub record_trace: Option<PathBuf>,
 }
 
 impl Default for RunOptions {
@@ -84,6 +86,7 @@ impl Default for RunOptions {
             dump: None,
             output: None,
             decisions: None,
+            record_trace: None,
         }
     }
 }

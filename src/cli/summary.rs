@@ -1,6 +1,7 @@
 //! What `bench` prints: one JSON object with the fields that scripts read, or text for people.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -207,6 +208,8 @@ fn parameters(workload: Workload, bench: &Bench<'_>) -> Map<String, Value> {
     }
     let event_rate = workload::event_rate(workload);
     let event_rate = event_rate.map(|preset| options.event_rate.unwrap_or(preset));
+    let shown =
+        |path: &Option<PathBuf>| json!(path.as_ref().map(|path| path.display().to_string()));
     let own = [
         ("records", json!(records)),
         ("duration", json!(duration.map(duration_text))),
@@ -220,9 +223,10 @@ fn parameters(workload: Workload, bench: &Bench<'_>) -> Map<String, Value> {
         ("window", json!(options.windows.to_string())),
         ("event-rate", json!(event_rate)),
         ("baseline", json!(options.baseline.name())),
-        ("dump", json!(options.dump.as_deref().map(|path| path.display().to_string()))),
-        ("output", json!(options.output.as_deref().map(|path| path.display().to_string()))),
-        ("decisions", json!(options.decisions.as_deref().map(|path| path.display().to_string()))),
+        ("dump", shown(&options.dump)),
+        ("output", shown(&options.output)),
+        ("decisions", shown(&options.decisions)),
+        ("record-trace", shown(&options.record_trace)),
     ];
     let own = own.into_iter().chain(workload::hot_key::parameters(&options.hot));
     parameters.extend(own.map(|(name, value)| (name.to_owned(), value)));

@@ -42,5 +42,5 @@ pub use route::{Folded, Route};
 pub use source_head::{FromSource, NoSource, SourceHead};
 pub(crate) use stream::Row;
 pub use stream::{BoxedStream, DataStream, Pipeline};
-pub use task::{ChainTask, KeySample, Order, Reply, Step, StepContext, Task, TaskLook};
+pub use task::{ChainTask, KeySample, KeyTap, Order, Reply, Step, StepContext, Task, TaskLook};
 pub use wakes::Due;

@@ -1,15 +1,18 @@
 //! Who advises the supervisor of a job, and where the advice is written down.
 
 use std::fmt;
-use std::sync::Arc;
-#[cfg(feature = "json")]
-use std::sync::{Mutex, PoisonError};
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Rebalance;
+use crate::dataflow::{KeyTap, Task};
 use crate::engine::Engine;
 #[cfg(feature = "json")]
 use crate::supervisor::decision_log::Entry;
-use crate::supervisor::{Adviser, Balanced, DecisionLog, RebalancePolicy, Rebalancer};
+use crate::supervisor::{Adviser, Balanced, DecisionLog, RebalancePolicy, Rebalancer, TraceWriter};
+
+/// The first keyed task: a trace has the keys of one.
+const TRACED_DOMAIN: usize = 0;
 
 type Make = dyn Fn() -> Box<dyn RebalancePolicy> + Send + Sync;
 
@@ -18,7 +21,8 @@ type Make = dyn Fn() -> Box<dyn RebalancePolicy> + Send + Sync;
 pub(super) struct Advice {
     policy: Option<Arc<Make>>,
     #[cfg(feature = "json")]
-    log: Option<Arc<Mutex<Box<dyn std::io::Write + Send>>>>,
+    log: Option<Arc<Mutex<Box<dyn Write + Send>>>>,
+    tap: Option<KeyTap>,
 }
 
 impl Engine {
@@ -40,8 +44,28 @@ impl Engine {
     /// cannot be written, nothing more is.
     #[cfg(feature = "json")]
     #[must_use]
-    pub fn log_decisions(mut self, output: impl std::io::Write + Send + 'static) -> Engine {
+    pub fn log_decisions(mut self, output: impl Write + Send + 'static) -> Engine {
         self.advice.log = Some(Arc::new(Mutex::new(Box::new(output))));
+        self
+    }
+
+    /// Writes when each record of the first keyed task came and the hash of its key to `output`, for
+    /// `millstream whatif --trace`. Slows a job down: each batch is a write. If one fails, nothing
+    /// more is written.
+    #[must_use]
+    pub fn record_trace(mut self, output: impl Write + Send + 'static) -> Engine {
+        let trace = Mutex::new((TraceWriter::new(), Some(output)));
+        self.advice.tap = Some(Arc::new(move |taken, hashes| {
+            let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+            let (lines, output) = &mut *trace;
+            let Some(writer) = output else { return };
+            hashes.iter().for_each(|hash| lines.record(taken, *hash));
+            let written = writer.write_all(lines.text());
+            lines.clear();
+            if written.is_err() {
+                *output = None;
+            }
+        }));
         self
     }
 
@@ -61,6 +85,13 @@ impl Engine {
 }
 
 impl Advice {
+    /// Has the keyed tasks tell who listens.
+    pub(super) fn listen(&self, partitions: &mut [Vec<(String, Box<dyn Task>)>]) {
+        let Some(tap) = &self.tap else { return };
+        let tasks = partitions.iter_mut().flatten();
+        tasks.for_each(|(_, task)| task.listen(TRACED_DOMAIN, tap));
+    }
+
     #[cfg(feature = "json")]
     fn log(&self) -> Option<DecisionLog> {
         let output = Arc::clone(self.log.as_ref()?);

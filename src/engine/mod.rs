@@ -133,7 +133,8 @@ impl Engine {
             Metrics::Off => Detail::Counters,
         };
         let registry = Arc::new(Registry::new(built.shape.clone(), partitions, detail));
-        let Built { name, partitions: tasks, inputs, dead_letters, domains, .. } = built;
+        let Built { name, partitions: mut tasks, inputs, dead_letters, domains, .. } = built;
+        self.advice.listen(&mut tasks);
         let address = Address::default();
         let state = Arc::new(JobState::new(name, partitions));
         let seeds = tasks

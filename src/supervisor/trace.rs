@@ -106,40 +106,41 @@ impl Trace {
     }
 }
 
-/// Writes a trace.
+/// Makes the text of a trace, a piece at a time.
 #[derive(Debug)]
-pub struct TraceWriter<W> {
-    output: W,
+pub struct TraceWriter {
+    text: Vec<u8>,
     last: Option<Nanos>,
 }
 
-impl<W: Write> TraceWriter<W> {
+impl TraceWriter {
     /// Begins a trace.
-    ///
-    /// # Errors
-    /// Those of `output`.
-    pub fn new(mut output: W) -> std::io::Result<TraceWriter<W>> {
-        writeln!(output, "{HEADER}")?;
-        Ok(TraceWriter { output, last: None })
+    pub fn new() -> TraceWriter {
+        TraceWriter { text: format!("{HEADER}\n").into(), last: None }
     }
 
-    /// Adds a record that came at `at`, by a clock that never goes back.
-    ///
-    /// # Errors
-    /// Those of the output.
-    pub fn record(&mut self, at: Nanos, hash: u64) -> std::io::Result<()> {
-        let gap = at.saturating_sub(self.last.unwrap_or(at));
-        self.last = Some(at);
-        writeln!(self.output, "{gap} {hash:016x}")
+    /// Adds a record that came at `at`; one that came before the last counts as coming with it.
+    pub fn record(&mut self, at: Nanos, hash: u64) {
+        let last = self.last.unwrap_or(at);
+        let gap = at.saturating_sub(last);
+        self.last = Some(last.max(at));
+        writeln!(self.text, "{gap} {hash:016x}").expect("a vector takes everything");
     }
 
-    /// Ends the trace.
-    ///
-    /// # Errors
-    /// Those of the output when it is flushed.
-    pub fn finish(mut self) -> std::io::Result<W> {
-        self.output.flush()?;
-        Ok(self.output)
+    /// What was added since it was [cleared](Self::clear) last.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Forgets the text, which is written, but not how far the trace has come.
+    pub fn clear(&mut self) {
+        self.text.clear();
+    }
+}
+
+impl Default for TraceWriter {
+    fn default() -> TraceWriter {
+        TraceWriter::new()
     }
 }
 
@@ -194,11 +195,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_as_counts_by_tick() {
-        let mut writer = TraceWriter::new(Vec::new()).expect("memory");
-        for (at, hash) in [(5, 0xab), (7, 0xcd), (9, 0xab), (100_000_005, 0xab), (300_000_005, 1)] {
-            writer.record(at, hash).expect("memory");
+        let (mut writer, mut text) = (TraceWriter::new(), Vec::new());
+        for (at, hash) in [(5, 0xab), (7, 0xcd), (6, 0xab), (100_000_005, 0xab), (300_000_005, 1)] {
+            writer.record(at, hash);
+            text.extend(writer.text());
+            writer.clear();
         }
-        let text = writer.finish().expect("memory");
         let trace = read(&text).expect("a trace");
         assert_eq!(trace.hashes(), [0xab, 0xcd, 1]);
         assert_eq!((trace.tick_count(), trace.records()), (4, 5));

@@ -147,3 +147,71 @@ fn wrong_flags_of_whatif_are_told() {
     let both = ["whatif", "--load", "drift", "--trace", "x"];
     assert!(refusal(&run(&both), 64).contains("conflicting flags"));
 }
+
+/// Two partitions, one key of nine records in ten, work on each: at once there is something to
+/// decide, and it is decided whether or not the machine is busy with something else too.
+const SKEWED: [&str; 16] = [
+    "bench",
+    "hot-key",
+    "--share",
+    "0.9",
+    "--hot-keys",
+    "1",
+    "--partitions",
+    "2",
+    "--pre-aggregate",
+    "off",
+    "--work-rounds",
+    "2000",
+    "--warmup",
+    "0",
+    "--format",
+    "json",
+];
+
+#[test]
+fn decisions_of_a_run_are_logged_and_can_be_made_again() {
+    let log = file(b"");
+    let mut flags = SKEWED.to_vec();
+    flags.extend(["--duration", "2s", "--rebalance", "combine", "--decisions", path(&log)]);
+    let output = run(&flags);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["moves"]["combined_keys"], 1, "{}", report["moves"]);
+    let replayed = run(&["replay-decisions", path(&log)]);
+    assert_eq!(replayed.status.code(), Some(0), "{}", text(&replayed.stderr));
+    assert!(text(&replayed.stdout).contains(", 0 different, "), "{}", text(&replayed.stdout));
+}
+
+#[test]
+fn trace_of_a_run_has_every_record_and_whatif_reads_it() {
+    let trace = file(b"");
+    let mut flags = SKEWED.to_vec();
+    flags.extend(["--records", "20000", "--record-trace", path(&trace)]);
+    let output = run(&flags);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let recorded = std::fs::read_to_string(trace.path()).expect("it is text");
+    let mut hashes: Vec<&str> =
+        recorded.lines().skip(1).filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!((recorded.lines().next(), hashes.len()), (Some("millstream trace 1"), 20_000));
+    hashes.sort_unstable();
+    let hottest = hashes.chunk_by(|one, next| one == next).map(<[&str]>::len).max();
+    assert!(hottest.is_some_and(|count| (17_500..18_500).contains(&count)), "{hottest:?}");
+    let simulated = run(&["whatif", "--trace", path(&trace), "--cores", "4"]);
+    assert!(matches!(simulated.status.code(), Some(0 | 70)), "{}", text(&simulated.stderr));
+    assert!(text(&simulated.stdout).contains("trace"), "{}", text(&simulated.stdout));
+}
+
+#[test]
+fn logs_that_cannot_be_written_are_told_at_the_end() {
+    let mut flags = SKEWED.to_vec();
+    flags.extend(["--records", "20000", "--record-trace", "/dev/full"]);
+    let told = refusal(&run(&flags), 74);
+    assert!(told.starts_with("error: write failed at /dev/full"), "{told}");
+    for flag in ["--decisions", "--record-trace"] {
+        let mut flags = SKEWED.to_vec();
+        flags.extend([flag, "/no/such/folder/file"]);
+        let told = refusal(&run(&flags), 73);
+        assert!(told.starts_with("error: cannot create file at /no/such/folder/file"), "{told}");
+    }
+}

@@ -1,9 +1,10 @@
-//! The files that `--dump` and `--output` name.
+//! The files that flags name.
 
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::wording::shown;
 use crate::connector::generator::{BLOCK, BenchInput};
@@ -15,15 +16,58 @@ pub(crate) struct Target<'a> {
     file: File,
 }
 
-/// Creates the file at `path`, or empties it.
-///
-/// # Errors
-/// [`ErrorKind::CannotCreate`].
-pub(crate) fn create(path: &Path) -> Result<File> {
+/// A file that is written while a run lasts, by somebody who can tell nobody that it failed.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: Arc<File>,
+    failed: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Journal {
+    /// Creates the file, or empties it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::CannotCreate`].
+    pub(crate) fn create(path: &Path) -> Result<Journal> {
+        let file = Arc::new(create(path)?);
+        Ok(Journal { path: path.to_owned(), file, failed: Arc::default() })
+    }
+
+    /// Says whether everything was written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] with the first write that failed.
+    pub(crate) fn check(&self) -> Result<()> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.map_or(Ok(()), |error| Err(write_failed(&self.path, error)))
+    }
+}
+
+impl Write for Journal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self.file).write(bytes).map_err(|error| {
+            let kind = error.kind();
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert(error);
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(|error| {
         let context = format!("cannot create file at {}", place(path));
         Error::new(ErrorKind::CannotCreate, context).with_source(error)
     })
+}
+
+fn write_failed(path: &Path, error: io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("write failed at {}", place(path))).with_source(error)
 }
 
 impl<'a> Target<'a> {
@@ -52,10 +96,7 @@ impl<'a> Target<'a> {
         write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
     ) -> Result<()> {
         let mut out = BufWriter::with_capacity(1 << 20, self.file);
-        write(&mut out).and_then(|()| out.flush()).map_err(|error| {
-            let context = format!("write failed at {}", place(self.path));
-            Error::new(ErrorKind::Io, context).with_source(error)
-        })
+        write(&mut out).and_then(|()| out.flush()).map_err(|error| write_failed(self.path, error))
     }
 
     /// Writes the records that each partition `made` of `input`, as CSV.

@@ -1,5 +1,7 @@
 //! What the keys of a task cost, from a sample of its batches.
 
+use std::sync::Arc;
+
 use crate::metrics::{Heavy, Sampling, SpaceSaving};
 use crate::routing::{KEY_GROUPS, key_group};
 use crate::time::Nanos;
@@ -9,6 +11,9 @@ use crate::time::Nanos;
 const INTERRUPTED: u64 = 8;
 /// Weights are sixteenths of a nanosecond, so that a record of a few nanoseconds has one.
 const WEIGHT_PER_NS: u64 = 16;
+
+/// Told of every batch that a keyed task works off: when it was taken, and the hashes of its keys.
+pub type KeyTap = Arc<dyn Fn(Nanos, &[u64]) + Send + Sync>;
 
 /// Where the time of a sample went. Weights are in a unit of their own: their parts of the total
 /// count.
@@ -38,6 +43,8 @@ pub(super) struct KeyCosts {
     looked_ns: Nanos,
     /// What the task had worked when the last sample was taken.
     busy_ns: Nanos,
+    /// Told of all batches, if somebody listens: then all are looked into.
+    tap: Option<KeyTap>,
 }
 
 impl KeyCosts {
@@ -52,13 +59,19 @@ impl KeyCosts {
             hashes: Vec::new(),
             looked_ns: 0,
             busy_ns,
+            tap: None,
         }
+    }
+
+    /// Tells `tap` of all batches from now on.
+    pub(super) fn listen(&mut self, tap: &KeyTap) {
+        self.tap = Some(Arc::clone(tap));
     }
 
     /// Whether to look into the batch at hand. Asked once a batch.
     #[inline]
     pub(super) fn takes_next(&mut self) -> bool {
-        self.sampling.takes_next()
+        self.sampling.takes_next() || self.tap.is_some()
     }
 
     /// Where the hashes of the batch go, in the order in which it is worked off.
@@ -67,11 +80,13 @@ impl KeyCosts {
         &mut self.hashes
     }
 
-    /// The first `records` of the batch took `elapsed` together; finding the hashes took `looked`.
-    pub(super) fn book(&mut self, records: usize, elapsed: Nanos, looked: Nanos) {
-        self.looked_ns += looked;
+    /// The first `records` of the batch, which was taken at `taken`, took `elapsed` together.
+    pub(super) fn book(&mut self, records: usize, taken: Nanos, elapsed: Nanos) {
         if records == 0 {
             return;
+        }
+        if let Some(tap) = &self.tap {
+            tap(taken, &self.hashes[..records]);
         }
         let mut each = (elapsed * WEIGHT_PER_NS / records as u64).max(1);
         if let Some(average) = self.total.checked_div(self.records) {
@@ -85,7 +100,7 @@ impl KeyCosts {
         self.total += each * records as u64;
     }
 
-    /// Counts time that looking took besides.
+    /// Counts time that looking took.
     pub(super) fn looked(&mut self, elapsed: Nanos) {
         self.looked_ns += elapsed;
     }
@@ -109,12 +124,14 @@ impl KeyCosts {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::routing::with_group;
 
     fn book(costs: &mut KeyCosts, hashes: &[u64], worked_off: usize, elapsed: Nanos) {
         costs.hashes().extend(hashes);
-        costs.book(worked_off, elapsed, 10);
+        costs.book(worked_off, 0, elapsed);
     }
 
     #[test]
@@ -138,6 +155,21 @@ mod tests {
         book(&mut costs, &[other], 1, 4_000_000);
         let sample = costs.take(1_000);
         assert_eq!(sample.groups, [(3, 900 * WEIGHT_PER_NS), (9, 800 * WEIGHT_PER_NS)]);
+    }
+
+    #[test]
+    fn listener_hears_of_what_was_worked_off_of_every_batch() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let ear = Arc::clone(&heard);
+        let tap: KeyTap =
+            Arc::new(move |taken, hashes| ear.lock().unwrap().push((taken, hashes.to_vec())));
+        let mut costs = KeyCosts::new(0);
+        costs.listen(&tap);
+        assert!((0..1_000).all(|_| costs.takes_next()));
+        costs.hashes().extend([4, 5, 6]);
+        costs.book(2, 77, 10);
+        costs.book(0, 78, 10);
+        assert_eq!(*heard.lock().unwrap(), [(77, vec![4, 5])]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How a keyed task fares, for whoever looks after the load.
 
 use crate::dataflow::input::Input;
-use crate::dataflow::task::costs::{KeyCosts, KeySample};
+use crate::dataflow::task::costs::{KeyCosts, KeySample, KeyTap};
 use crate::dataflow::task::{ChainTask, StepContext};
 use crate::dataflow::{Chain, End, Handling};
 use crate::metrics::TaskMetrics;
@@ -45,8 +45,9 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         self.chain.push_batch(&mut self.batch, &mut self.end);
         let ended = step.clock.now();
         let worked_off = entered - self.batch.len();
-        costs.book(worked_off, ended.saturating_sub(started), started.saturating_sub(before));
-        costs.looked(step.clock.now().saturating_sub(ended));
+        costs.book(worked_off, step.now, ended.saturating_sub(started));
+        let after = step.clock.now();
+        costs.looked(started.saturating_sub(before) + after.saturating_sub(ended));
     }
 
     /// How it fares, if it keeps state by key. What its keys cost is watched from the first look
@@ -70,6 +71,15 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             look.sample = Some(sample);
         }
         Some(look)
+    }
+
+    /// Tells `tap` of all batches from now on, if it keeps the state of `domain`.
+    pub(super) fn listen_to(&mut self, domain: usize, tap: &KeyTap) {
+        if let Input::Lanes { moves: Some(moves), .. } = &self.input
+            && moves.domain() == domain
+        {
+            self.costs.get_or_insert_with(|| Box::new(KeyCosts::new(0))).listen(tap);
+        }
     }
 
     /// Adds what only the state knows.

@@ -3,106 +3,21 @@
 mod costs;
 mod look;
 mod moving;
+mod step;
 
-use std::sync::Arc;
-
-pub use costs::KeySample;
+pub use costs::{KeySample, KeyTap};
 pub use look::TaskLook;
+pub use step::{Order, Reply, Step, StepContext, Task};
 
 use crate::dataflow::input::{Input, Intake};
 use crate::dataflow::task::costs::KeyCosts;
 use crate::dataflow::{Chain, End, Flow, Folded, Passed, Polled, Signal};
 use crate::error::Result;
 use crate::exchange::Mark;
-use crate::hand_over::MoveReport;
 use crate::metrics::{Tally, TaskMetrics};
 use crate::record::Batch;
-use crate::routing::{Move, MoveId};
 use crate::time::watermark::Progress;
-use crate::time::{Clock, Nanos, Timestamp};
-
-/// What a task gets for one step.
-pub struct StepContext<'a> {
-    /// Monotonic nanoseconds, read at the latest batch hop.
-    pub now: Nanos,
-    /// Where to read them again.
-    pub clock: &'a dyn Clock,
-    /// What this task counts.
-    pub metrics: &'a mut TaskMetrics,
-    /// Batches that the step may take in.
-    pub batches_max: usize,
-    /// What it has to say to whoever controls the job.
-    pub replies: &'a mut Vec<Reply>,
-}
-
-/// What a task is told by whoever controls the job.
-#[derive(Clone, Debug)]
-pub enum Order {
-    /// Take on units, if it keeps the state of this domain.
-    Offer(Arc<Move>),
-    /// Forget a move that it has accepted: it will not be.
-    Cancel(MoveId),
-    /// Let this barrier in, if it has a source: what that has given so far is before it.
-    Barrier(u64),
-}
-
-/// What a task says to whoever controls the job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// It takes the units on, and waits for them.
-    Accepted(MoveId),
-    /// It does not: its input is over.
-    Refused(MoveId),
-    /// The units are here, and nothing of the move is left anywhere.
-    Moved(MoveReport),
-    /// The barrier has come through this task.
-    Passed(u64),
-}
-
-/// How a step left its task.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Step {
-    /// A record or a message was moved.
-    pub progressed: bool,
-    /// It could go on but for a full output.
-    pub blocked: bool,
-    /// The input is over and everything is out; the task is not stepped again.
-    pub done: bool,
-    /// When it wants to be stepped again at the latest.
-    pub wake_at: Option<Nanos>,
-}
-
-/// One running task of one partition. Stepped on the partition's thread, in turns from the sinks
-/// to the sources. Never blocks.
-pub trait Task: Send {
-    /// Takes in at most [`StepContext::batches_max`] batches, as far as there is room for what
-    /// they make.
-    ///
-    /// # Errors
-    /// What its source or sink reports. It fails the job.
-    fn step(&mut self, step: &mut StepContext<'_>) -> Result<Step>;
-
-    /// Asks its source, if it has one, to end.
-    fn drain(&mut self);
-
-    /// Follows an order, if it is for this task, and says whether it does where that is asked.
-    fn tell(&mut self, order: &Order) -> Option<Reply>;
-
-    /// How it fares, if it keeps state by key.
-    ///
-    /// * `metrics` - what it has counted.
-    /// * `with_sample` - also what its keys cost since the last such look; watched from the first
-    ///   one on.
-    fn look(&mut self, metrics: &TaskMetrics, with_sample: bool) -> Option<TaskLook> {
-        let _ = (metrics, with_sample);
-        None
-    }
-
-    /// Adds how many records of each combined key it has folded since the start.
-    fn folded(&self, folded: &mut Vec<Folded>) {
-        let _ = folded;
-    }
-}
+use crate::time::{Nanos, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -471,6 +386,10 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
 
     fn look(&mut self, metrics: &TaskMetrics, with_sample: bool) -> Option<TaskLook> {
         self.look_at(metrics, with_sample)
+    }
+
+    fn listen(&mut self, domain: usize, tap: &KeyTap) {
+        self.listen_to(domain, tap);
     }
 
     fn folded(&self, folded: &mut Vec<Folded>) {
