@@ -9,6 +9,8 @@ mod failures;
 mod lifecycle;
 #[path = "engine/partitioning.rs"]
 mod partitioning;
+#[path = "engine/rebalance.rs"]
+mod rebalance;
 #[path = "engine/refusals.rs"]
 mod refusals;
 #[path = "engine/shapes.rs"]

@@ -1,0 +1,152 @@
+//! Keys that move by a program's own policy while the job runs.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use millstream::connector::iterator;
+use millstream::prelude::*;
+use millstream::supervisor::{
+    Action, Decision, KeyRoute, LoadView, RebalancePolicy, Rule, Unit, Verdict,
+};
+
+use crate::{engine, sorted};
+
+const KEYS: u64 = 50;
+
+/// Calls a function for each view.
+struct Policy<F>(F);
+
+impl<F: FnMut(&LoadView) -> Vec<Action> + Send + 'static> RebalancePolicy for Policy<F> {
+    fn name(&self) -> &str {
+        "test"
+    }
+
+    fn plan(&mut self, view: &LoadView) -> Vec<Decision> {
+        let decide = |action| Decision {
+            number: 0,
+            rule: Rule::Other,
+            seen: "it is a test".into(),
+            verdict: Verdict::Act { action, gain_ns: 1, cost_ns: 1 },
+        };
+        (self.0)(view).into_iter().map(decide).collect()
+    }
+}
+
+/// Counts records of [`KEYS`] keys by `engine` until `is_enough`; checks the counts, and returns
+/// the report.
+fn count(
+    engine: &Engine,
+    is_enough: impl Fn() -> bool + Send + Sync + 'static,
+) -> millstream::metrics::Report {
+    let made = Arc::new(AtomicU64::new(0));
+    let making = Arc::clone(&made);
+    let records = (0..2_000_000_000).take_while(move |_| !is_enough()).inspect(move |_| {
+        making.fetch_add(1, Ordering::Relaxed);
+    });
+    let pipeline = Pipeline::new("moving");
+    let counted =
+        pipeline.source(iterator(records)).key_by(|record: &u64| record % KEYS).count().collect();
+    let report = engine.run(pipeline).expect("the job goes on whatever the policy does");
+    let made = made.load(Ordering::Relaxed);
+    let expected: Vec<_> =
+        (0..KEYS).map(|key| (key, made / KEYS + u64::from(key < made % KEYS))).collect();
+    assert_eq!(sorted(counted.take()), expected);
+    report
+}
+
+/// What can be written to from another thread and read here.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panics").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn policy_of_ones_own_moves_keys_and_groups_and_nothing_is_lost() {
+    let views = Arc::new(AtomicU64::new(0));
+    let (seen, log) = (Arc::clone(&views), Shared::default());
+    let engine = engine(2)
+        .rebalance_by(move || {
+            let seen = Arc::clone(&seen);
+            // Everything goes to the other side and back, 64 groups at a time.
+            Policy(move |view: &LoadView| {
+                let tick = seen.fetch_add(1, Ordering::Relaxed) as usize;
+                let domain = &view.domains[0];
+                let groups = (0..domain.owners.len()).filter(|group| domain.owners[*group] == 0);
+                let units: Vec<_> =
+                    groups.skip(tick).take(64).map(|group| Unit::Group(group as u16)).collect();
+                let mut actions = vec![Action::Move { domain: 0, units, from: 0, to: 1 }];
+                let key = domain.keys.iter().find(|key| key.route == KeyRoute::Group);
+                actions.extend(key.map(|key| Action::Move {
+                    domain: 0,
+                    units: vec![Unit::Key(key.hash)],
+                    from: key.owner.into(),
+                    to: 1 - usize::from(key.owner),
+                }));
+                actions
+            })
+        })
+        .log_decisions(log.clone());
+    let report = count(&engine, move || views.load(Ordering::Relaxed) >= 8);
+    assert!(report.moves.groups >= 64 && report.moves.keys >= 1, "{:?}", report.moves);
+    let text = String::from_utf8(log.0.lock().expect("nobody panics").clone()).expect("JSON");
+    assert!(text.lines().count() >= 6, "a line for each view: {}", text.lines().count());
+    assert!(text.lines().all(|line| line.contains("\"policy\":null")), "a foreign one");
+}
+
+#[test]
+fn nonsense_of_a_policy_is_refused_with_a_reason_and_the_job_goes_on() {
+    let views = Arc::new(AtomicU64::new(0));
+    let (seen, log) = (Arc::clone(&views), Shared::default());
+    let engine = engine(2)
+        .rebalance_by(move || {
+            let seen = Arc::clone(&seen);
+            Policy(move |_: &LoadView| {
+                seen.fetch_add(1, Ordering::Relaxed);
+                let units = vec![Unit::Group(0)];
+                vec![
+                    Action::Move { domain: 0, units: units.clone(), from: 0, to: 0 },
+                    Action::Move { domain: 0, units: units.clone(), from: 0, to: 7 },
+                    Action::Move { domain: 3, units: units.clone(), from: 0, to: 1 },
+                    Action::Move { domain: 0, units, from: 1, to: 0 },
+                    Action::Move { domain: 0, units: vec![Unit::Group(9_999)], from: 0, to: 1 },
+                    Action::Fold { domain: 0, key: 77 },
+                ]
+            })
+        })
+        .log_decisions(log.clone());
+    let report = count(&engine, move || views.load(Ordering::Relaxed) >= 2);
+    assert_eq!((report.moves.groups, report.moves.keys), (0, 0));
+    let text = String::from_utf8(log.0.lock().expect("nobody panics").clone()).expect("JSON");
+    let line = text.lines().next().expect("a view");
+    assert_eq!(line.matches("\"refused\"").count(), 6, "{line}");
+}
+
+#[test]
+fn policy_that_panics_is_not_asked_again_and_the_job_goes_on() {
+    let views = Arc::new(AtomicU64::new(0));
+    let (seen, log) = (Arc::clone(&views), Shared::default());
+    let engine = engine(2)
+        .rebalance_by(move || {
+            let seen = Arc::clone(&seen);
+            Policy(move |_: &LoadView| {
+                seen.fetch_add(1, Ordering::Relaxed);
+                panic!("no idea")
+            })
+        })
+        .log_decisions(log.clone());
+    let logged = log.clone();
+    let is_told = move || !logged.0.lock().expect("nobody panics").is_empty();
+    let report = count(&engine, is_told);
+    assert_eq!((report.moves.groups, views.load(Ordering::Relaxed)), (0, 1));
+    let text = String::from_utf8(log.0.lock().expect("nobody panics").clone()).expect("JSON");
+    assert!(text.contains("it panicked: no idea; it is not asked again"), "{text}");
+}
