@@ -19,6 +19,11 @@ use crate::record::Batch;
 use crate::time::watermark::Progress;
 use crate::time::{Nanos, Timestamp};
 
+/// A step begins no batch after so long, even if more were allowed. With much work on each record a
+/// turn would take milliseconds, and who waits for the partition would wait for that: its mailbox,
+/// units that move, watermarks.
+const STEP_NS: Nanos = 100_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
@@ -81,6 +86,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// Returns how many records it took in.
     fn run(&mut self, step: &mut StepContext<'_>) -> Result<u64> {
         let mut taken = 0;
+        let until = step.now.saturating_add(STEP_NS);
         for _ in 0..step.batches_max {
             if !self.chain.is_open() {
                 break;
@@ -90,8 +96,10 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
                 Input::Source(_) => self.poll(step)?,
             };
             taken += records.unwrap_or(0);
-            let is_over =
-                records.is_none() || self.phase != Phase::Running || self.barrier.is_some();
+            let is_over = records.is_none()
+                || step.now >= until
+                || self.phase != Phase::Running
+                || self.barrier.is_some();
             if is_over || (!self.end.is_open() && !self.end.retry(step)?) {
                 break;
             }
