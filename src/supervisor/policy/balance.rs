@@ -165,8 +165,12 @@ impl Plan {
         let left = room.min(self.excess(donor)) + self.slack;
         let too_big = |piece: &&Piece| piece.demand > left && self.is_there(piece);
         let big = pieces.iter().rev().find(too_big).copied();
-        let crumbs = self.reach(pieces, left) < left / 2;
-        if crumbs && big.is_some_and(|big| self.give_big(big, donor, taker)) {
+        // Giants stay where they are unless nothing else helps: the next one is never far.
+        let fair = self.sight.levels.fair;
+        if let Some(big) = big.filter(|big| big.demand <= fair)
+            && self.reach(pieces, left) < left / 2
+            && self.give_big(big, donor, taker)
+        {
             return true;
         }
         let fitting = self.choose(pieces, left);
