@@ -23,12 +23,22 @@ impl Account {
     /// Keeps `view` instead of the one before, and what was decided on it.
     pub fn note(&mut self, view: &LoadView, decisions: &[Decision]) {
         for decision in decisions {
-            if self.decisions.len() == DECISIONS_MAX {
-                self.decisions.pop_front();
-            }
-            self.decisions.push_back((view.at, nameless(view, decision)));
+            self.keep(view.at, nameless(view, decision));
         }
         self.view = Some(view.clone());
+    }
+
+    /// Keeps that an action which was decided on the last view could not begin.
+    pub fn note_refusal(&mut self, at: Nanos, decision: Decision) {
+        let decision = self.view.as_ref().map(|view| nameless(view, &decision)).unwrap_or(decision);
+        self.keep(at, decision);
+    }
+
+    fn keep(&mut self, at: Nanos, decision: Decision) {
+        if self.decisions.len() == DECISIONS_MAX {
+            self.decisions.pop_front();
+        }
+        self.decisions.push_back((at, decision));
     }
 
     /// What was seen last; `None` before the first look.

@@ -128,12 +128,12 @@ impl Supervisor {
                 Action::Combine { domain, key } => self.combine(domain, key, true),
                 Action::Fold { domain, key } => self.combine(domain, key, false),
             };
-            if let Err(Denied::TooManyMoves | Denied::PathBusy | Denied::UnderWay) = begun {
+            let Some(rebalancer) = &mut self.rebalancer else { return };
+            match begun {
+                Ok(()) => rebalancer.advance(),
                 // When a move that is open has come to its end, it is tried again.
-                break;
-            }
-            if let Some(rebalancer) = &mut self.rebalancer {
-                rebalancer.advance();
+                Err(Denied::TooManyMoves | Denied::PathBusy | Denied::UnderWay) => return,
+                Err(why) => rebalancer.deny(MonotonicClock.now(), why),
             }
         }
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::runtime::Look;
 use crate::supervisor::account::Account;
 use crate::supervisor::adviser::Adviser;
-use crate::supervisor::decision::{Action, Decision};
-use crate::supervisor::grants::Grants;
+use crate::supervisor::decision::{Action, Decision, Verdict};
+use crate::supervisor::grants::{Denied, Grants};
 use crate::supervisor::load::{LoadView, Occasion};
 use crate::supervisor::observer::Observer;
 use crate::supervisor::policy::Balanced;
@@ -28,7 +28,7 @@ pub struct Rebalancer {
     awaited: usize,
     occasion: Occasion,
     /// What is to be done, in order, and has not begun.
-    pending: VecDeque<Action>,
+    pending: VecDeque<Decision>,
 }
 
 impl Rebalancer {
@@ -99,16 +99,95 @@ impl Rebalancer {
         }
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.note(&view, &decisions);
-        self.pending = decisions.iter().filter_map(Decision::action).cloned().collect();
+        self.pending =
+            decisions.into_iter().filter(|decision| decision.action().is_some()).collect();
     }
 
     /// What is to be done next, if anything.
     pub fn next(&self) -> Option<&Action> {
-        self.pending.front()
+        self.pending.front().and_then(Decision::action)
     }
 
-    /// The next action has begun, or cannot be.
+    /// The next action has begun.
     pub fn advance(&mut self) {
         self.pending.pop_front();
+    }
+
+    /// The next action cannot be: says so to whoever asks, and forgets it.
+    pub fn deny(&mut self, at: Nanos, why: Denied) {
+        let Some(mut decision) = self.pending.pop_front() else { return };
+        if let Verdict::Act { action, .. } = decision.verdict {
+            decision.verdict = Verdict::Refused { action, why: why.to_string() };
+            let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+            account.note_refusal(at, decision);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::Domain;
+    use crate::supervisor::decision::Rule;
+    use crate::supervisor::grants::Movable;
+    use crate::supervisor::load::Unit;
+    use crate::supervisor::policy::RebalancePolicy;
+
+    /// Wants group 0 to move at its first view.
+    struct Once(bool);
+
+    impl RebalancePolicy for Once {
+        fn name(&self) -> &str {
+            "once"
+        }
+
+        fn plan(&mut self, _: &LoadView) -> Vec<Decision> {
+            let units = vec![Unit::Group(0)];
+            let action = Action::Move { domain: 0, units, from: 0, to: 1 };
+            let verdict = Verdict::Act { action, gain_ns: 1, cost_ns: 1 };
+            let decision = Decision { number: 1, rule: Rule::Other, seen: "once".into(), verdict };
+            if std::mem::replace(&mut self.0, true) { Vec::new() } else { vec![decision] }
+        }
+    }
+
+    fn grants() -> Grants {
+        let movable = Movable {
+            domain: Arc::new(Domain::new(0, 2)),
+            name: "count".into(),
+            unmovable: None,
+            unmergeable: None,
+            related: Vec::new(),
+        };
+        Grants::new(vec![movable], 2, 1)
+    }
+
+    fn tick(rebalancer: &mut Rebalancer, at: Nanos) {
+        assert!(rebalancer.begin(Occasion::Tick));
+        assert!(!rebalancer.begin(Occasion::Ask(1)), "it waits for the partitions");
+        assert!(!rebalancer.take(1, Some(Look { at, ..Look::default() })));
+        assert!(rebalancer.take(0, Some(Look { at, ..Look::default() })));
+        rebalancer.decide(at, &grants());
+    }
+
+    #[test]
+    fn what_cannot_begin_is_told_and_what_has_not_begun_is_dropped() {
+        let once = || Adviser::new(Box::new(Once(false)));
+        let mut rebalancer = Rebalancer::new(2, 1, once());
+        tick(&mut rebalancer, 100);
+        assert!(matches!(rebalancer.next(), Some(Action::Move { from: 0, to: 1, .. })));
+        rebalancer.deny(150, Denied::Draining);
+        assert_eq!(rebalancer.next(), None);
+        let account = rebalancer.account();
+        let account = account.lock().expect("nobody panics");
+        let told: Vec<_> =
+            account.decisions().map(|(at, decision)| (*at, decision.to_string())).collect();
+        assert_eq!(told.len(), 2);
+        assert_eq!(told[1].0, 150);
+        assert!(told[1].1.ends_with("partition 0 to 1: the job is about to end"), "{}", told[1].1);
+
+        let mut rebalancer = Rebalancer::new(2, 1, once());
+        tick(&mut rebalancer, 100);
+        tick(&mut rebalancer, 200);
+        assert_eq!(rebalancer.next(), None);
     }
 }
