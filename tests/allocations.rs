@@ -1,5 +1,5 @@
-//! What is allocated: in steady state nothing (at most one allocation per thousand batches), and
-//! for a live window of a count so many bytes.
+//! What is allocated: in steady state nothing (at most one allocation per thousand batches), by the
+//! supervisor a bounded number ten times a second, and for a live window of a count so many bytes.
 #![allow(unsafe_code)] // Budget: 1 impl of 2 methods, which only count and pass on.
 #![allow(clippy::disallowed_methods)] // Tests may lock.
 
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use millstream::config::{BatchSize, Pin, PreAggregate};
+use millstream::config::{BatchSize, Pin, PreAggregate, Rebalance};
 use millstream::connector::generator::generate;
 use millstream::connector::{blackhole, iterator};
 use millstream::dataflow::{
@@ -58,11 +58,12 @@ const WARM_UP: u64 = 20_000;
 const WARM_UP_NS: u64 = 350_000_000;
 const COUNTED: u64 = 100_000;
 
-/// Allocations when the count began and when it ended.
+/// Allocations when the count began and when it ended, and how long that took.
 #[derive(Default)]
 struct Counted {
     before: AtomicU64,
     after: AtomicU64,
+    nanoseconds: AtomicU64,
 }
 
 /// Partition 0 makes batches of ascending numbers until it has counted over `COUNTED` of them.
@@ -71,8 +72,8 @@ struct Numbers {
     is_read: bool,
     batches: u64,
     started: Option<u64>,
-    /// Batches at the end of the count, once it has begun.
-    end: Option<u64>,
+    /// Batches at the end of the count, once it has begun, and when it has.
+    end: Option<(u64, u64)>,
 }
 
 impl Numbers {
@@ -110,9 +111,10 @@ impl Source for Numbers {
         let is_warm = now - *self.started.get_or_insert(now) >= WARM_UP_NS;
         if self.end.is_none() && is_warm && self.batches >= WARM_UP {
             self.counted.before.store(ALLOCATIONS.load(Ordering::Relaxed), Ordering::Relaxed);
-            self.end = Some(self.batches + COUNTED);
+            self.end = Some((self.batches + COUNTED, now));
         }
-        if self.end == Some(self.batches) {
+        if let Some((_, begun)) = self.end.filter(|(end, _)| *end == self.batches) {
+            self.counted.nanoseconds.store(now - begun, Ordering::Relaxed);
             self.counted.after.store(ALLOCATIONS.load(Ordering::Relaxed), Ordering::Relaxed);
             return Ok(Polled::Done);
         }
@@ -126,10 +128,10 @@ impl Source for Numbers {
 /// The numbers as a stream.
 type Stream = DataStream<FromSource<Numbers>>;
 
-/// Runs what `build` makes of the numbers, and asserts allocations per batch.
-fn allocates_nothing<C: Chain>(what: &str, build: impl Fn(Stream) -> DataStream<C>) {
+/// Runs what `build` makes of the numbers; returns allocations during the count, and seconds.
+fn run<C: Chain>(rebalance: Rebalance, build: impl Fn(Stream) -> DataStream<C>) -> (u64, f64) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let config = Config::builder().partitions(2).pin(Pin::Off);
+    let config = Config::builder().partitions(2).pin(Pin::Off).rebalance(rebalance);
     let config = config.batch_size(BatchSize::Records(BATCH as u32)).build().expect("in bounds");
     let engine = Engine::new(config).expect("no core is asked for");
     let counted = Arc::new(Counted::default());
@@ -138,8 +140,17 @@ fn allocates_nothing<C: Chain>(what: &str, build: impl Fn(Stream) -> DataStream<
     build(numbers).sink(blackhole());
     let report = engine.run(pipeline).expect("nothing fails");
     assert!(report.records >= (WARM_UP + COUNTED) * BATCH);
-    let [before, after] = [&counted.before, &counted.after].map(|one| one.load(Ordering::Relaxed));
-    let (allocations, ratio) = (after - before, (after - before) as f64 / COUNTED as f64);
+    let Counted { before, after, nanoseconds } = &*counted;
+    let [before, after, elapsed] =
+        [before, after, nanoseconds].map(|one| one.load(Ordering::Relaxed));
+    (after - before, elapsed as f64 / 1e9)
+}
+
+/// Runs what `build` makes of the numbers where nobody looks after the load, and asserts
+/// allocations per batch.
+fn allocates_nothing<C: Chain>(what: &str, build: impl Fn(Stream) -> DataStream<C>) {
+    let (allocations, _) = run(Rebalance::Off, build);
+    let ratio = allocations as f64 / COUNTED as f64;
     println!("{what}: {allocations} allocations in {COUNTED} batches: {ratio} per batch");
     assert!(ratio <= 0.001, "{what}: {allocations} allocations in {COUNTED} batches");
 }
@@ -159,6 +170,18 @@ fn keyed_count_allocates_nothing() {
     allocates_nothing("keyed count", |numbers| {
         numbers.key_by(|n| n % 1_000).pre_aggregate(PreAggregate::Off).count()
     });
+}
+
+/// What the supervisor asks for and makes of it, ten times a second.
+#[test]
+fn looking_after_the_load_allocates_by_the_clock_alone() {
+    let (allocations, seconds) = run(Rebalance::Combine, |numbers| {
+        numbers.key_by(|n| n % 1_000).pre_aggregate(PreAggregate::Off).count()
+    });
+    // A tick may fall on either side of an end.
+    let each = allocations as f64 / (seconds * 10.0 + 2.0);
+    println!("{allocations} allocations in {seconds} s: {each} each tick");
+    assert!(each < 1_000.0, "{allocations} allocations in {seconds} s");
 }
 
 #[test]
