@@ -83,9 +83,10 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     }
 
     /// Works off batches until the input has none, the budget is spent, or end or chain closes.
-    /// Returns how many records it took in.
-    fn run(&mut self, step: &mut StepContext<'_>) -> Result<u64> {
-        let mut taken = 0;
+    /// Returns how many records it took in, and whether there was a batch: one without records may
+    /// have brought time, and more may wait behind it.
+    fn run(&mut self, step: &mut StepContext<'_>) -> Result<(u64, bool)> {
+        let (mut taken, mut moved) = (0, false);
         let until = step.now.saturating_add(STEP_NS);
         for _ in 0..step.batches_max {
             if !self.chain.is_open() {
@@ -96,6 +97,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
                 Input::Source(_) => self.poll(step)?,
             };
             taken += records.unwrap_or(0);
+            moved |= records.is_some();
             let is_over = records.is_none()
                 || step.now >= until
                 || self.phase != Phase::Running
@@ -104,7 +106,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
                 break;
             }
         }
-        Ok(taken)
+        Ok((taken, moved))
     }
 
     /// Lets the source emit into the chain; returns how many records, `None` if it has none.
@@ -298,8 +300,9 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         }
         moved |= self.bring_barrier(step)?;
         if may_enter && self.barrier.is_none() && self.is_free_of_signals() {
-            taken += self.take_in(step)?;
-            moved |= self.bring_barrier(step)?;
+            let (records, has_come) = self.take_in(step)?;
+            taken += records;
+            moved |= has_come | self.bring_barrier(step)?;
         }
         if !self.is_giving() {
             // Also while nothing enters: a stage that has closed opens when it is told the time.
@@ -313,20 +316,20 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         self.passing.is_none() && self.end.is_open()
     }
 
-    /// Lets records in; returns how many.
-    fn take_in(&mut self, step: &mut StepContext<'_>) -> Result<u64> {
+    /// Lets records in; returns how many, and whether there was anything.
+    fn take_in(&mut self, step: &mut StepContext<'_>) -> Result<(u64, bool)> {
         if self.owes_time {
             self.tell_time(step)?;
         }
-        let mut taken = 0;
+        let (mut taken, mut moved) = (0, false);
         if self.is_free_of_signals() {
-            taken = self.run(step)?;
+            (taken, moved) = self.run(step)?;
         }
         if self.has_moves() {
             // What came for units that have not settled.
             taken += self.work_off_moved(step)?;
         }
-        Ok(taken)
+        Ok((taken, moved))
     }
 
     /// When the next step has something to do at the latest. With a full end nothing enters, so

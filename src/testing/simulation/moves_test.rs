@@ -108,3 +108,11 @@ fn every_planted_fault_is_caught() {
     }
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }
+
+/// With 15 lanes a step can take in its eight batches and find no record in any of them. It has
+/// moved something all the same: else its partition sleeps over what waits behind them.
+#[test]
+fn partition_that_took_in_nothing_but_time_looks_again() {
+    let job = MovingJob::threaded(2_676_927_486_994_267_893, 15, 40);
+    job.check().expect("nobody is left asleep");
+}
