@@ -199,7 +199,7 @@ fn trace_of_a_run_has_every_record_and_whatif_reads_it() {
     assert!(hottest.is_some_and(|count| (17_500..18_500).contains(&count)), "{hottest:?}");
     let simulated = run(&["whatif", "--trace", path(&trace), "--cores", "4"]);
     assert!(matches!(simulated.status.code(), Some(0 | 70)), "{}", text(&simulated.stderr));
-    assert!(text(&simulated.stdout).contains("trace"), "{}", text(&simulated.stdout));
+    assert!(text(&simulated.stdout).contains(" d-choices "), "{}", text(&simulated.stdout));
 }
 
 #[test]
