@@ -84,7 +84,9 @@ fn policy_of_ones_own_moves_keys_and_groups_and_nothing_is_lost() {
                 let units: Vec<_> =
                     groups.skip(tick).take(64).map(|group| Unit::Group(group as u16)).collect();
                 let mut actions = vec![Action::Move { domain: 0, units, from: 0, to: 1 }];
-                let key = domain.keys.iter().find(|key| key.route == KeyRoute::Group);
+                // The last one: its group is none of those that move.
+                let mut keys = domain.keys.iter().rev();
+                let key = keys.find(|key| key.route == KeyRoute::Group);
                 actions.extend(key.map(|key| Action::Move {
                     domain: 0,
                     units: vec![Unit::Key(key.hash)],
