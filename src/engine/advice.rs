@@ -49,9 +49,9 @@ impl Engine {
         self
     }
 
-    /// Writes when each record of the first keyed task came and the hash of its key to `output`, for
-    /// `millstream whatif --trace`. Slows a job down: each batch is a write. If one fails, nothing
-    /// more is written.
+    /// Writes when each record of the first keyed task came, and the hash of its key, to `output`,
+    /// for `millstream whatif --trace`. Slows a job down: each batch is a write. If one fails,
+    /// nothing more is written.
     #[must_use]
     pub fn record_trace(mut self, output: impl Write + Send + 'static) -> Engine {
         let trace = Mutex::new((TraceWriter::new(), Some(output)));

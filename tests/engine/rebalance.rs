@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use millstream::config::PreAggregate;
 use millstream::connector::iterator;
 use millstream::prelude::*;
 use millstream::supervisor::{
@@ -45,8 +46,12 @@ fn count(
         making.fetch_add(1, Ordering::Relaxed);
     });
     let pipeline = Pipeline::new("moving");
-    let counted =
-        pipeline.source(iterator(records)).key_by(|record: &u64| record % KEYS).count().collect();
+    let counted = pipeline
+        .source(iterator(records))
+        .key_by(|record: &u64| record % KEYS)
+        .pre_aggregate(PreAggregate::Off)
+        .count()
+        .collect();
     let report = engine.run(pipeline).expect("the job goes on whatever the policy does");
     let made = made.load(Ordering::Relaxed);
     let expected: Vec<_> =
