@@ -98,6 +98,12 @@ pub trait Chain: Clone + Send + 'static {
         false
     }
 
+    /// Why its task cannot have more instances or fewer while the job runs, if it cannot: a stage
+    /// keeps something for all records of its partition.
+    fn bound(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Does one thing to state that moves, where a keyed operator heads the chain; emits what comes
     /// of it. [`Flow::More`] asks for the same again once there is room.
     fn handle<E: Emit<Self::Out>>(
@@ -386,6 +392,10 @@ impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
 
     fn judges_time(&self) -> bool {
         Op::JUDGES_TIME || self.upstream.judges_time()
+    }
+
+    fn bound(&self) -> Option<&'static str> {
+        self.upstream.bound().or(Op::BOUND)
     }
 
     fn handle<E: Emit<Op::Out>>(

@@ -39,6 +39,15 @@ impl<L: Send + 'static, R: Send + 'static, D: TimeDomain> EitherEnd<L, R, D> {
         }
     }
 
+    /// Takes the place of `before`, if there was one, over other lanes.
+    pub(super) fn in_place_of(mut self, before: Option<Self>) -> Self {
+        if let Some(before) = before {
+            self.left.go_on_from(&before.left);
+            self.right.go_on_from(&before.right);
+        }
+        self
+    }
+
     /// Deals out what is staged; `true` if nothing is left.
     fn deal(&mut self) -> bool {
         let EitherEnd { left, right, staged, spare, .. } = self;

@@ -47,6 +47,11 @@ pub trait End<T>: Emit<T> + Send {
     /// What a sink reports.
     fn finish(&mut self, step: &mut StepContext<'_>) -> Result<bool>;
 
+    /// Whether it feeds lanes, which are others in another layout.
+    fn feeds_lanes(&self) -> bool {
+        true
+    }
+
     /// When [`settle`](Self::settle) has something to do at the latest, if nothing comes in.
     fn wake_at(&self) -> Option<Nanos>;
 
@@ -103,6 +108,14 @@ impl<T: Send + 'static, D: TimeDomain, R: Route<D::Row<T>>> OutboxEnd<T, D, R> {
             is_finishing: false,
             now: 0,
         }
+    }
+
+    /// Takes the place of `before`, if there was one, over other lanes.
+    pub(super) fn in_place_of(mut self, before: Option<Self>) -> Self {
+        if let Some(before) = before {
+            self.outbox.go_on_from(&before.outbox);
+        }
+        self
     }
 
     /// Scatters what is staged; `true` if nothing is left.

@@ -52,6 +52,8 @@ pub struct TaskNode {
     pub unmovable: Option<&'static str>,
     /// Why feeders may not fold records of a key for it, if they may not.
     pub unmergeable: Option<&'static str>,
+    /// Why it cannot have more instances or fewer while the job runs, if it cannot.
+    pub bound: Option<&'static str>,
 }
 
 /// The tasks of a job and the edges between them.
@@ -147,6 +149,17 @@ impl Graph {
                 )));
             }
         }
+    }
+
+    /// For each task whether it is on the partition of a source, over local edges in any direction.
+    pub(crate) fn rooted(&self) -> Vec<bool> {
+        let mut rooted: Vec<bool> = self.tasks.iter().map(|task| task.inputs.is_empty()).collect();
+        let local: Vec<&Edge> =
+            self.edges.iter().filter(|edge| edge.kind == EdgeKind::Local).collect();
+        while let Some(edge) = local.iter().find(|edge| rooted[edge.from] != rooted[edge.to]) {
+            (rooted[edge.from], rooted[edge.to]) = (true, true);
+        }
+        rooted
     }
 
     /// The task and all tasks that feed it, directly or not. The graph has no cycle.

@@ -9,6 +9,7 @@ use crate::hand_over::HandOver;
 use crate::metrics::Tally;
 use crate::record::Batch;
 use crate::routing::{Move, MoveId};
+use crate::time::Timestamp;
 use crate::time::watermark::Progress;
 
 /// What lanes have for their task.
@@ -43,6 +44,9 @@ pub trait Lanes<T, P>: Send {
 
     /// As [`Gate::waiting`].
     fn waiting(&self) -> usize;
+
+    /// As [`Gate::watermark`].
+    fn watermark(&self) -> Timestamp;
 
     /// As [`Gate::hold_back`].
     fn hold_back(&mut self, id: MoveId, batch: &mut Batch<T, P>);
@@ -88,6 +92,10 @@ impl<T: Send, P: Send, R: Receive<T, P> + Send> Lanes<T, P> for Gate<T, P, R> {
         Gate::waiting(self)
     }
 
+    fn watermark(&self) -> Timestamp {
+        Gate::watermark(self)
+    }
+
     fn hold_back(&mut self, id: MoveId, batch: &mut Batch<T, P>) {
         Gate::hold_back(self, id, batch);
     }
@@ -122,6 +130,16 @@ impl<T, P, S> Input<T, P, S> {
     /// The input of a task that keeps no state by key.
     pub fn lanes(lanes: impl Lanes<T, P> + 'static) -> Self {
         Input::Lanes { lanes: Box::new(lanes), moves: None }
+    }
+}
+
+impl<T, P, S> Input<T, P, S> {
+    /// How far event time has come over its lanes.
+    pub(super) fn watermark(&self) -> Timestamp {
+        match self {
+            Input::Lanes { lanes, .. } => lanes.watermark(),
+            Input::Source(_) => Timestamp::MIN,
+        }
     }
 }
 

@@ -256,7 +256,7 @@ where
         self,
         operator: Op,
         unmergeable: Option<&'static str>,
-        mut combine: impl FnMut(Mode) -> M + 'static,
+        mut combine: impl FnMut(Mode) -> M + Send + 'static,
     ) -> KeyedOutput<C, K, F, Q, Op>
     where
         Op: KeyedOperator<K, C::Out>,
@@ -288,7 +288,7 @@ where
     pub(super) fn close_by_key<M>(
         self,
         domain: usize,
-        mut combine: impl FnMut(&BuildContext<'_>) -> M + 'static,
+        mut combine: impl FnMut(&BuildContext<'_>) -> M + Send + 'static,
     ) -> (Wires<Row<C>, M::Partial>, Vec<usize>)
     where
         M: Combine<Row<C>, K> + 'static,
@@ -296,14 +296,14 @@ where
         let KeyedStream { stream, key_of, partitioner, emit_at, .. } = self;
         let wires = Wires::new(EdgeKind::Exchange);
         let senders = wires.clone();
-        let edges = stream.close("", &[EdgeKind::Exchange], move |context| {
+        let edges = stream.close("", &[EdgeKind::Exchange], move |context, before| {
             let outbox = Outbox::new(senders.senders(context), context.edge);
             let (key_of, partitioner) = (key_of.clone(), partitioner.clone());
             let key_of = move |row: &Row<C>| key_of(C::Time::record(row));
             let combine = combine(context);
             let domain = Arc::clone(&context.domains[domain]);
             let route = ByKey::new(key_of, partitioner, domain, combine, emit_at.interval());
-            Ok(OutboxEnd::<C::Out, C::Time, _>::new(outbox, route))
+            Ok(OutboxEnd::<C::Out, C::Time, _>::new(outbox, route).in_place_of(before))
         });
         (wires, edges)
     }

@@ -186,6 +186,10 @@ pub trait Operator<I>: Clone + Send + 'static {
     /// that sorts. Behind keyed state it keeps that state from moving: while units move, records
     /// come that are below the watermark of their new partition, though none of them is late.
     const JUDGES_TIME: bool = false;
+    /// Why it cannot have more instances or fewer while the job runs, if it cannot: it keeps
+    /// something that belongs to the records of its partition. Where it says nothing and its
+    /// partition is removed, what it keeps is dropped; on one that is added it begins anew.
+    const BOUND: Option<&'static str> = None;
 
     /// Called once on each partition's clone, before anything else.
     fn open(&mut self, context: &TaskContext) {

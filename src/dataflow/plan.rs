@@ -1,25 +1,29 @@
 //! A pipeline under construction: the graph so far, and how to build each of its tasks.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
 use crate::dataflow::graph::{Edge, EdgeKind, Graph, TaskNode};
 use crate::dataflow::{Task, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::wake::Wake;
-use crate::exchange::{EdgeConfig, LaneMatrix, LaneReceiver, LaneSender};
+use crate::exchange::{EdgeConfig, LaneMatrix, LaneReceiver, LaneSender, Seat};
 use crate::routing::Domain;
+use crate::time::Timestamp;
 
 /// What a task is built from: where it will run, and the job's lanes and knobs.
 pub struct BuildContext<'a> {
     /// Where the task will run.
     pub task: &'a TaskContext,
-    /// Wakes each partition of the job.
-    pub wakes: &'a [Wake],
+    /// Where instances of tasks run: instance *i* of any task on `seats[i]`.
+    pub seats: &'a [Seat],
+    /// How many instances a task has that lanes of all partitions feed: one on each.
+    pub partitions: usize,
+    /// Version of the layout; each has lanes of its own.
+    pub layout: u32,
+    /// How far event time had come for the task in the layout before.
+    pub watermark: Timestamp,
     /// How the job's edges are laid out.
     pub edge: &'a EdgeConfig,
     /// Who owns which key, for each task that keeps state by key.
@@ -28,8 +32,10 @@ pub struct BuildContext<'a> {
     pub config: &'a Config,
 }
 
-/// Builds one partition's instance of a task; called once per partition and run.
-pub type TaskFactory = Box<dyn FnMut(&BuildContext<'_>) -> Result<Box<dyn Task>>>;
+/// Builds one instance of a task, from the one that was there in the layout before if there was
+/// one: that goes on over lanes of this layout.
+pub type TaskFactory =
+    Box<dyn FnMut(&BuildContext<'_>, Option<Box<dyn Task>>) -> Result<Box<dyn Task>> + Send>;
 
 /// An input handle of a source, to be asked for by the source's name.
 pub type InputHandle = (String, Box<dyn Any + Send + Sync>);
@@ -117,11 +123,14 @@ impl Draft {
     }
 }
 
-/// The lanes of one edge, made when the first of its two tasks is built.
+/// The lanes of one edge, made when the task that feeds it is built: that is the first of the two.
 pub(crate) struct Wires<T, P> {
     kind: EdgeKind,
-    matrix: Rc<RefCell<Option<LaneMatrix<T, P>>>>,
+    matrix: Arc<Mutex<OfLayout<LaneMatrix<T, P>>>>,
 }
+
+/// What there is one of in each layout, with the version of that.
+type OfLayout<M> = Option<(u32, M)>;
 
 impl<T, P> Wires<T, P> {
     pub(crate) fn kind(&self) -> EdgeKind {
@@ -129,15 +138,15 @@ impl<T, P> Wires<T, P> {
     }
 
     pub(crate) fn new(kind: EdgeKind) -> Self {
-        Wires { kind, matrix: Rc::default() }
+        Wires { kind, matrix: Arc::default() }
     }
 
-    /// This partition's sending ends, by target.
+    /// This instance's sending ends, by target.
     pub(crate) fn senders(&self, context: &BuildContext<'_>) -> Vec<LaneSender<T, P>> {
         self.with(context, |matrix| matrix.take_senders(context.task.partition))
     }
 
-    /// This partition's receiving ends.
+    /// This instance's receiving ends.
     pub(crate) fn receivers(&self, context: &BuildContext<'_>) -> Vec<LaneReceiver<T, P>> {
         self.with(context, |matrix| matrix.take_receivers(context.task.partition))
     }
@@ -147,16 +156,26 @@ impl<T, P> Wires<T, P> {
         context: &BuildContext<'_>,
         take: impl FnOnce(&mut LaneMatrix<T, P>) -> R,
     ) -> R {
-        let mut matrix = self.matrix.borrow_mut();
-        take(matrix.get_or_insert_with(|| match self.kind {
-            EdgeKind::Exchange => LaneMatrix::between_all(context.wakes, context.edge),
-            EdgeKind::Local => LaneMatrix::within_each(context.wakes.len(), context.edge),
-        }))
+        // Whoever panics while it holds the lock fails the job.
+        let mut matrix = self.matrix.lock().unwrap_or_else(PoisonError::into_inner);
+        if matrix.as_ref().is_none_or(|(layout, _)| *layout != context.layout) {
+            let feeders = &context.seats[..context.task.partitions];
+            let lanes = match self.kind {
+                EdgeKind::Exchange => {
+                    let readers = &context.seats[..context.partitions];
+                    LaneMatrix::between(feeders, readers, context.edge)
+                }
+                EdgeKind::Local => LaneMatrix::within_each(feeders.len(), context.edge),
+            };
+            *matrix = Some((context.layout, lanes));
+        }
+        let (_, matrix) = matrix.as_mut().expect("it has been made");
+        take(matrix)
     }
 }
 
 impl<T, P> Clone for Wires<T, P> {
     fn clone(&self) -> Self {
-        Wires { kind: self.kind, matrix: Rc::clone(&self.matrix) }
+        Wires { kind: self.kind, matrix: Arc::clone(&self.matrix) }
     }
 }

@@ -134,6 +134,10 @@ impl<S: Sink> End<S::Item> for SinkEnd<S> {
         Ok(self.finished)
     }
 
+    fn feeds_lanes(&self) -> bool {
+        false
+    }
+
     fn wake_at(&self) -> Option<Nanos> {
         None
     }

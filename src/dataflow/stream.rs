@@ -8,18 +8,17 @@ use std::rc::Rc;
 use crate::dataflow::either_end::EitherEnd;
 use crate::dataflow::end::OutboxEnd;
 use crate::dataflow::graph::{EdgeKind, Graph, TaskNode};
-use crate::dataflow::head::{Head, gate_head};
-use crate::dataflow::input::Input;
+use crate::dataflow::head::{Head, gate_head, source_head};
 use crate::dataflow::plan::{BuildContext, Draft, Wires};
 use crate::dataflow::route::{Copies, Forward, Route, Spread};
 use crate::dataflow::sink_end::SinkEnd;
-use crate::dataflow::source_head::{FromSource, SourceHead};
+use crate::dataflow::source_head::FromSource;
 use crate::dataflow::{
-    Chain, ChainTask, End, Identity, Operator, SinkConnector, SourceConnector, Then, TimeDomain,
-    Untimed,
+    Chain, ChainTask, End, Identity, Operator, SinkConnector, SourceConnector, Task, Then,
+    TimeDomain, Untimed,
 };
 #[cfg(feature = "cli")]
-use crate::dataflow::{Lanes, TaskContext};
+use crate::dataflow::{Input, Lanes, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::Outbox;
 use crate::record::{Either, Never};
@@ -69,10 +68,7 @@ impl Pipeline {
     }
 
     /// Begins a stream with the records of `connector`. A pipeline may have any number of sources.
-    pub fn source<S: SourceConnector>(
-        &self,
-        mut connector: S,
-    ) -> DataStream<FromSource<S::Source>> {
+    pub fn source<S: SourceConnector>(&self, connector: S) -> DataStream<FromSource<S::Source>> {
         let node = TaskNode {
             name: connector.name(),
             is_unbounded: !connector.is_bounded(),
@@ -82,11 +78,7 @@ impl Pipeline {
             self.draft.borrow_mut().problems.push(problem);
         }
         self.draft.borrow_mut().inputs.extend(connector.input());
-        let head: Head<Never, Never, S::Source> = Box::new(move |context| {
-            let source = connector.open(context.task)?;
-            let max = context.edge.batch_records_for::<S::Item>();
-            Ok(Input::Source(SourceHead::new(source, max)))
-        });
+        let head = source_head(connector);
         DataStream::begin(Rc::clone(&self.draft), node, head, FromSource::new())
     }
 
@@ -159,11 +151,11 @@ impl<C: Chain> DataStream<C> {
     #[cfg(feature = "cli")]
     pub(crate) fn with_lanes(
         self,
-        mut change: impl FnMut(&TaskContext, BoxedLanes<C>) -> BoxedLanes<C> + 'static,
+        mut change: impl FnMut(&TaskContext, BoxedLanes<C>) -> BoxedLanes<C> + Send + 'static,
     ) -> Self {
         let mut head = self.head;
-        let head = move |context: &BuildContext<'_>| {
-            Ok(match head(context)? {
+        let head = move |context: &BuildContext<'_>, before: Option<_>| {
+            Ok(match head(context, before)? {
                 Input::Lanes { lanes, moves } => {
                     Input::Lanes { lanes: change(context.task, lanes), moves }
                 }
@@ -217,8 +209,9 @@ impl<C: Chain> DataStream<C> {
     /// ```
     pub fn sink<K: SinkConnector<Item = C::Out>>(mut self, mut connector: K) {
         self.node.target = connector.target();
-        self.close(&connector.name(), &[], move |context| {
-            Ok(SinkEnd::new(connector.open(context.task)?))
+        self.close(&connector.name(), &[], move |context, before| match before {
+            Some(sink) => Ok(sink),
+            None => Ok(SinkEnd::new(connector.open(context.task)?)),
         });
     }
 
@@ -383,13 +376,13 @@ impl<C: Chain> DataStream<C> {
     pub(super) fn close_routed<R: Route<Row<C>, Item = Row<C>, Partial = Never> + 'static>(
         self,
         wires: Vec<Wires<Row<C>, Never>>,
-        mut route: impl FnMut() -> R + 'static,
+        mut route: impl FnMut() -> R + Send + 'static,
     ) -> Vec<usize> {
         let kinds: Vec<EdgeKind> = wires.iter().map(Wires::kind).collect();
-        self.close("", &kinds, move |context| {
+        self.close("", &kinds, move |context, before| {
             let edges = wires.iter().map(|wires| wires.senders(context)).collect();
             let outbox = Outbox::over(edges, context.edge);
-            Ok(OutboxEnd::<C::Out, C::Time, R>::new(outbox, route()))
+            Ok(OutboxEnd::<C::Out, C::Time, R>::new(outbox, route()).in_place_of(before))
         })
     }
 
@@ -408,20 +401,26 @@ impl<C: Chain> DataStream<C> {
         self,
         end_name: &str,
         outputs: &[EdgeKind],
-        mut end: impl FnMut(&BuildContext<'_>) -> Result<E> + 'static,
+        mut end: impl FnMut(&BuildContext<'_>, Option<E>) -> Result<E> + Send + 'static,
     ) -> Vec<usize> {
         let DataStream { draft, ticket, mut head, chain, mut node } = self;
         node.name = task_name(&node, &chain, end_name);
         node.record_bytes = size_of::<Row<C>>();
+        node.bound = chain.bound();
         if node.domain.is_some() {
             node.unmovable = why_unmovable(&chain, outputs);
         }
-        let factory = move |context: &BuildContext<'_>| {
-            let input = head(context)?;
-            let mut chain = chain.clone();
-            chain.open(context.task);
-            let task = ChainTask::new(input, chain, end(context)?);
-            Ok(Box::new(task) as Box<dyn crate::dataflow::Task>)
+        let factory = move |context: &BuildContext<'_>, before: Option<Box<dyn Task>>| {
+            let task = match before {
+                Some(task) => ChainTask::of(task).over(context, &mut head, &mut end)?,
+                None => {
+                    let input = head(context, None)?;
+                    let mut chain = chain.clone();
+                    chain.open(context.task);
+                    ChainTask::fresh(input, chain, end(context, None)?, context)
+                }
+            };
+            Ok(Box::new(task) as Box<dyn Task>)
         };
         draft.borrow_mut().close(ticket, node, outputs, Box::new(factory))
     }
@@ -463,11 +462,12 @@ where
         let draft = Rc::clone(&self.draft);
         let (left, right) = (Wires::new(EdgeKind::Local), Wires::new(EdgeKind::Local));
         let (to_left, to_right) = (left.clone(), right.clone());
-        let edges = self.close("", &[EdgeKind::Local, EdgeKind::Local], move |context| {
-            Ok(EitherEnd::<L, R, C::Time>::new(
+        let edges = self.close("", &[EdgeKind::Local, EdgeKind::Local], move |context, before| {
+            let end = EitherEnd::<L, R, C::Time>::new(
                 Outbox::new(to_left.senders(context), context.edge),
                 Outbox::new(to_right.senders(context), context.edge),
-            ))
+            );
+            Ok(end.in_place_of(before))
         });
         let node = |edge| TaskNode { inputs: vec![edge], ..TaskNode::default() };
         let left_head = gate_head(vec![left]);

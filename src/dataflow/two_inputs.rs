@@ -118,9 +118,10 @@ where
     E: TimeDomain,
     P: Send + 'static,
 {
-    Box::new(move |context: &BuildContext<'_>| {
+    Box::new(move |context: &BuildContext<'_>, _| {
         let (left, right) = (left.receivers(context), right.receivers(context));
-        let gate = gate_of::<L, R, D, E, P>(left, right, right_time);
+        let mut gate = gate_of::<L, R, D, E, P>(left, right, right_time);
+        gate.go_on_from(context.watermark);
         Ok(Input::lanes(gate))
     })
 }

@@ -5,8 +5,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Rebalance;
-use crate::dataflow::{KeyTap, Task};
+use crate::dataflow::KeyTap;
 use crate::engine::Engine;
+use crate::runtime::Instance;
 #[cfg(feature = "json")]
 use crate::supervisor::decision_log::Entry;
 use crate::supervisor::{Adviser, Balanced, DecisionLog, RebalancePolicy, Rebalancer, TraceWriter};
@@ -86,10 +87,10 @@ impl Engine {
 
 impl Advice {
     /// Has the keyed tasks tell who listens.
-    pub(super) fn listen(&self, partitions: &mut [Vec<(String, Box<dyn Task>)>]) {
+    pub(super) fn listen(&self, partitions: &mut [Vec<Instance>]) {
         let Some(tap) = &self.tap else { return };
-        let tasks = partitions.iter_mut().flatten();
-        tasks.for_each(|(_, task)| task.listen(TRACED_DOMAIN, tap));
+        let instances = partitions.iter_mut().flatten();
+        instances.for_each(|instance| instance.running.listen(TRACED_DOMAIN, tap));
     }
 
     #[cfg(feature = "json")]

@@ -1,29 +1,38 @@
-//! From a pipeline to the tasks of every partition.
+//! From a pipeline to the tasks of every partition, in the first layout and in later ones.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::config::wording::together;
 use crate::config::{BatchSize, Config, LaneMemory};
 use crate::dataflow::graph::{EdgeKind, Graph};
-use crate::dataflow::{BuildContext, Draft, Executor, InputHandle, Pipeline, Task, TaskContext};
-use crate::error::Result;
+use crate::dataflow::{BuildContext, Draft, Executor, InputHandle, Pipeline, TaskContext};
+use crate::engine::transfer::Transfer;
+use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Wake;
-use crate::exchange::{EdgeConfig, ROUND_BYTES, STAGED_RECORDS};
+use crate::exchange::{EdgeConfig, ROUND_BYTES, STAGED_RECORDS, Seat};
 use crate::hand_over::PARCELS;
 use crate::metrics::{JobShape, TaskShape};
 use crate::routing::Domain;
+use crate::runtime::Instance;
 use crate::supervisor::Movable;
 use crate::time::{Clock, Nanos};
 
 /// A checked pipeline with the tasks of every partition.
 pub(crate) struct Built {
     pub(crate) name: String,
-    /// By partition, then in the order of the graph, each with its name.
-    pub(crate) partitions: Vec<Vec<(String, Box<dyn Task>)>>,
+    pub(crate) layout: Layout,
     pub(crate) shape: JobShape,
     pub(crate) inputs: Vec<InputHandle>,
     pub(crate) dead_letters: Arc<AtomicU64>,
+    pub(crate) blueprint: Blueprint,
+}
+
+/// The tasks of every partition.
+pub(crate) struct Layout {
+    /// By partition, then in the order of the graph.
+    pub(crate) partitions: Vec<Vec<Instance>>,
     /// Who owns which key, for each task that keeps state by key.
     pub(crate) domains: Vec<Movable>,
 }
@@ -42,51 +51,176 @@ pub(crate) struct World<'a> {
     pub(crate) executor: &'a dyn Fn() -> Result<Arc<dyn Executor>>,
 }
 
+/// What it takes to lay a job out over its partitions, however many: chains to clone, and
+/// connectors to open.
+///
+/// A task that is on the partition of a source, over local edges, is *rooted* there: it has as many
+/// instances as the job had partitions at the start, and they go from partition to partition whole.
+/// Any other task has one instance on each partition.
+pub(crate) struct Blueprint {
+    draft: Draft,
+    rooted: Vec<bool>,
+    config: Config,
+    edge: EdgeConfig,
+    memory_limit_bytes: u64,
+    /// How many instances a rooted task has.
+    roots: usize,
+    /// What all instances know of the job.
+    context: TaskContext,
+    layouts: u32,
+}
+
 /// Checks `pipeline` and builds its tasks for each of the partitions that `world` has.
 pub(crate) fn build(pipeline: Pipeline, config: &Config, world: &World<'_>) -> Result<Built> {
     let World { wakes, clock, memory_limit_bytes, executor, parcels, staged } = *world;
     let (name, draft) = pipeline.into_draft();
-    let mut draft = draft.borrow_mut();
+    let mut draft = std::mem::take(&mut *draft.borrow_mut());
     if let Some(error) = together(draft.check()) {
         return Err(error);
     }
-    let edge = EdgeConfig { parcels, staged, ..edge_config(config) };
-    lane_memory(&draft.graph, &edge, wakes.len()).check(memory_limit_bytes, config)?;
-    let dead_letters = Arc::new(AtomicU64::new(0));
-    let domains: Vec<_> =
-        (0..draft.domains).map(|index| Arc::new(Domain::new(index, wakes.len()))).collect();
-    let executor = if draft.runs_futures { Some(executor()?) } else { None };
     // One start for all partitions: what they pace themselves by has to agree.
     let (now, wall_time) = (clock.now(), clock.wall_time());
-    let mut partitions = Vec::new();
-    for (partition, waker) in wakes.iter().enumerate() {
-        let task = TaskContext {
-            partition,
-            partitions: wakes.len(),
-            waker: waker.clone(),
-            executor: executor.clone(),
-            dead_letters: Arc::clone(&dead_letters),
-            now,
-            wall_time,
-            max_outputs_per_record: config.max_outputs_per_record(),
-        };
-        let context = BuildContext { task: &task, wakes, edge: &edge, domains: &domains, config };
-        partitions.push(tasks_of(&mut draft, &context)?);
-    }
-    let shape = shape_of(&draft.graph);
-    let inputs = std::mem::take(&mut draft.inputs);
-    let domains = movables(&draft.graph, domains);
-    Ok(Built { name, partitions, shape, inputs, dead_letters, domains })
+    let dead_letters = Arc::new(AtomicU64::new(0));
+    let context = TaskContext {
+        executor: if draft.runs_futures { Some(executor()?) } else { None },
+        dead_letters: Arc::clone(&dead_letters),
+        now,
+        wall_time,
+        max_outputs_per_record: config.max_outputs_per_record(),
+        ..TaskContext::new(0, wakes.len(), wakes[0].clone())
+    };
+    let (shape, inputs) = (shape_of(&draft.graph), std::mem::take(&mut draft.inputs));
+    let mut blueprint = Blueprint {
+        rooted: draft.graph.rooted(),
+        draft,
+        config: config.clone(),
+        edge: EdgeConfig { parcels, staged, ..edge_config(config) },
+        memory_limit_bytes,
+        roots: wakes.len(),
+        context,
+        layouts: 0,
+    };
+    blueprint.check_memory(wakes.len())?;
+    let layout = blueprint.lay_out(wakes.len(), wakes, Vec::new())?;
+    Ok(Built { name, layout, shape, inputs, dead_letters, blueprint })
 }
 
-fn tasks_of(draft: &mut Draft, context: &BuildContext<'_>) -> Result<Vec<(String, Box<dyn Task>)>> {
-    let Draft { graph, factories, .. } = draft;
-    graph
-        .tasks
-        .iter()
-        .zip(factories)
-        .map(|(node, factory)| Ok((node.name.clone(), factory(context)?)))
-        .collect()
+impl Blueprint {
+    /// How many instances a rooted task has: *i* of them is on partition *i* mod *n* of *n*.
+    pub(crate) fn roots(&self) -> usize {
+        self.roots
+    }
+
+    /// Whether a task is rooted where a source is.
+    pub(crate) fn is_rooted(&self, task: usize) -> bool {
+        self.rooted[task]
+    }
+
+    /// Indexes of the tasks that have one instance on each partition.
+    pub(crate) fn unrooted(&self) -> Vec<usize> {
+        (0..self.rooted.len()).filter(|task| !self.rooted[*task]).collect()
+    }
+
+    /// Index of the domain whose state a task keeps, if it keeps any by key.
+    pub(crate) fn domain_of(&self, task: usize) -> Option<usize> {
+        self.draft.graph.tasks[task].domain
+    }
+
+    fn check_memory(&self, partitions: usize) -> Result<()> {
+        let lanes = lane_memory(&self.draft.graph, &self.edge, partitions);
+        lanes.check(self.memory_limit_bytes, &self.config).map(drop)
+    }
+
+    /// Whether the job can be laid out over so many partitions while it runs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] with the first task that cannot, and why;
+    /// what the memory limit says.
+    pub(crate) fn check(&self, partitions: usize) -> Result<()> {
+        let graph = &self.draft.graph;
+        for (node, is_rooted) in graph.tasks.iter().zip(&self.rooted) {
+            let crosses = |edge: &usize| graph.edges[*edge].kind == EdgeKind::Exchange;
+            let why = if *is_rooted {
+                let is_fed = node.inputs.iter().any(crosses);
+                is_fed.then_some("it reads all partitions beside a source of its own")
+            } else {
+                let has_target = node.target.is_some();
+                node.bound.or(has_target.then_some("its sink has a file on each partition"))
+            };
+            if let Some(why) = why {
+                let text = format!(
+                    "task `{}` cannot have more instances or fewer while the job runs: {why}",
+                    node.name
+                );
+                return Err(Error::new(ErrorKind::InvalidConfig, text));
+            }
+        }
+        if partitions > self.roots && self.rooted.iter().all(|is_rooted| *is_rooted) {
+            let text = format!(
+                "rescale to {partitions} partitions: the job has no exchange, so nothing would run \
+                 on more than the {} that it began with",
+                self.roots
+            );
+            return Err(Error::new(ErrorKind::InvalidConfig, text));
+        }
+        self.check_memory(partitions)
+    }
+
+    /// The tasks of so many partitions, made of those that there were `before`.
+    ///
+    /// * `wakes` - by partition; those of partitions that are no more wake where their rooted
+    ///   instances are.
+    /// * `before` - all instances of the layout before, stopped; none for the first.
+    ///
+    /// # Errors
+    /// What a connector reports that cannot be opened. The instances are lost then.
+    pub(crate) fn lay_out(
+        &mut self,
+        partitions: usize,
+        wakes: &[Wake],
+        mut before: Vec<Instance>,
+    ) -> Result<Layout> {
+        let seat =
+            |(index, wake): (usize, &Wake)| Seat { host: index % partitions, wake: wake.clone() };
+        let seats: Vec<Seat> = wakes.iter().enumerate().map(seat).collect();
+        let domains: Vec<_> =
+            (0..self.draft.domains).map(|index| Arc::new(Domain::new(index, partitions))).collect();
+        let mut transfer = Transfer::of(self, partitions, &mut before);
+        let mut kept: BTreeMap<_, _> = before
+            .into_iter()
+            .map(|instance| ((instance.task, instance.index), instance.running))
+            .collect();
+        let mut laid_out: Vec<Vec<Instance>> = (0..partitions).map(|_| Vec::new()).collect();
+        for task in 0..self.rooted.len() {
+            let count = if self.rooted[task] { self.roots } else { partitions };
+            for (index, seat) in seats.iter().enumerate().take(count) {
+                let own = TaskContext {
+                    partition: index,
+                    partitions: count,
+                    waker: seat.wake.clone(),
+                    ..self.context.clone()
+                };
+                let context = BuildContext {
+                    task: &own,
+                    seats: &seats,
+                    partitions,
+                    layout: self.layouts,
+                    watermark: transfer.watermark(task, index),
+                    edge: &self.edge,
+                    domains: &domains,
+                    config: &self.config,
+                };
+                let was = kept.remove(&(task, index));
+                let is_new = was.is_none();
+                let mut running = self.draft.factories[task](&context, was)?;
+                transfer.hand_to(task, index, is_new, &mut *running);
+                let name = self.draft.graph.tasks[task].name.clone();
+                laid_out[seat.host].push(Instance { task, index, name, running, is_done: false });
+            }
+        }
+        self.layouts += 1;
+        Ok(Layout { partitions: laid_out, domains: movables(&self.draft.graph, domains) })
+    }
 }
 
 /// The domains as moves see them.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::connector::{Alarm, Asked, Asker, Input, Inputs};
 use crate::dataflow::InputHandle;
+use crate::engine::rescale::{Rescaled, Running, rescale};
 use crate::engine::state::JobState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{HotKey, Moves, Registry, Report, RunFacts};
@@ -17,7 +18,7 @@ use crate::supervisor::{Account, Address, KeyRoute, LoadView};
 use crate::supervisor::{Denied, Proposal};
 use crate::time::{Clock, MonotonicClock, Nanos};
 
-/// What does not change while a job runs.
+/// What is known of a job beside what it counts.
 pub(crate) struct Facts {
     pub(crate) started: Nanos,
     pub(crate) cores: Vec<Option<usize>>,
@@ -55,7 +56,9 @@ pub(crate) struct Observer {
     dead_letters: Arc<AtomicU64>,
     ledger: Arc<Mutex<Moves>>,
     account: Arc<Mutex<Account>>,
-    facts: Arc<Facts>,
+    started: Nanos,
+    /// A rescale changes them.
+    facts: Arc<Mutex<Facts>>,
 }
 
 /// A running job. Dropping it stops the job and waits for its threads.
@@ -84,7 +87,8 @@ impl Job {
             dead_letters: Arc::clone(&ends.dead_letters),
             ledger: Arc::clone(&ends.mover.ledger),
             account: Arc::clone(&ends.mover.account),
-            facts: Arc::new(facts),
+            started: facts.started,
+            facts: Arc::new(Mutex::new(facts)),
         };
         Job { state, threads, ends, observer }
     }
@@ -196,10 +200,64 @@ impl Job {
         self.join_async().await
     }
 
+    /// Goes on over so many partitions, 1..=1024, and says how long that took; blocks meanwhile.
+    /// With as many as there are nothing happens.
+    ///
+    /// Sources are not read until everything that they let in has reached its sink, for some
+    /// milliseconds mostly, however much state there is. Nothing is lost or doubled, records of a
+    /// key keep their order, and event time does not go back. Key groups are dealt anew: where keys
+    /// have moved before, and which are combined, is forgotten.
+    ///
+    /// Sources, with what follows them up to the first exchange, keep as many instances as the job
+    /// had partitions at the start; those are dealt out evenly and go on as they are, with what
+    /// their closures hold, and with the handles that feed them. Of all other tasks, a partition
+    /// that is removed drops what closures and operators hold there, but for state by key; one that
+    /// is added begins with clones of what the pipeline was built from. A sink that is removed is
+    /// finished, one that is added is opened.
+    ///
+    /// ```
+    /// use millstream::connector::channel;
+    /// use millstream::prelude::*;
+    ///
+    /// let pipeline = Pipeline::new("growing");
+    /// let words = pipeline.source(channel("words", 16)).key_by(|word: &&str| *word);
+    /// let counts = words.emit_at(EmitAt::EachRecord).count().collect();
+    /// let engine = Engine::new(Config::builder().partitions(1).build()?)?;
+    /// let job = engine.start(pipeline)?;
+    /// let words = job.input::<&str>("words")?;
+    /// words.send_blocking("one")?;
+    /// assert_eq!(job.rescale(2)?.to, 2);
+    /// words.send_blocking("one")?;
+    /// drop(words);
+    /// job.join()?;
+    /// assert_eq!(counts.take().last(), Some(&("one", 2)));
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if `partitions` is out of range, if more memory would be needed
+    /// than the limit allows, or if the job has a task whose instances cannot be more or fewer,
+    /// which it names;
+    /// [`ErrorKind::Usage`] if it is asked to run on more cores than were named;
+    /// [`ErrorKind::TryAgain`] if it is being rescaled already, or if what is under way does not
+    /// come through within ten seconds (keys do not move any more then, until a rescale has come
+    /// about); [`ErrorKind::Closed`] if the job is ending or has failed.
+    /// It goes on as before then. What connectors report that cannot be opened fails the job.
+    pub fn rescale(&self, partitions: usize) -> Result<Rescaled> {
+        let running = Running {
+            state: &self.state,
+            system: &self.threads.system,
+            registry: &self.observer.registry,
+            supervisor: &self.ends.mover.address,
+            facts: &self.observer.facts,
+        };
+        rescale(&running, partitions)
+    }
+
     /// When it began, in monotonic nanoseconds: where the report's seconds count from.
     #[cfg(feature = "cli")]
     pub(crate) fn started(&self) -> Nanos {
-        self.observer.facts.started
+        self.observer.started
     }
 
     /// Whether all partitions have ended.
@@ -319,19 +377,20 @@ impl Observer {
     /// When the job began, in monotonic nanoseconds.
     #[cfg(feature = "cli")]
     pub(crate) fn started(&self) -> Nanos {
-        self.facts.started
+        self.started
     }
 
     /// What the job has done so far; at most 100 ms old.
     pub(crate) fn report(&self) -> Report {
         let ended = self.state.ended_at();
         let until = if ended == 0 { MonotonicClock.now() } else { ended };
+        let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         self.registry.report(RunFacts {
-            seconds: until.saturating_sub(self.facts.started) as f64 / 1e9,
-            cores: self.facts.cores.clone(),
+            seconds: until.saturating_sub(self.started) as f64 / 1e9,
+            cores: facts.cores.clone(),
             // Relaxed: a counter, read after the threads that add to it or while they run.
             dead_letter: self.dead_letters.load(Ordering::Relaxed),
-            warnings: self.facts.warnings.clone(),
+            warnings: facts.warnings.clone(),
             moves: self.ledger.lock().unwrap_or_else(PoisonError::into_inner).report(),
             hot_keys: self.hot_keys(),
         })

@@ -4,7 +4,9 @@ mod advice;
 pub(crate) mod build;
 mod env;
 mod job;
+mod rescale;
 mod state;
+mod transfer;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use crate::config::{Config, Cores, Idle, Metrics};
 use crate::dataflow::Pipeline;
 use crate::engine::advice::Advice;
 use crate::engine::build::{Built, World, build};
+use crate::engine::rescale::Rescaler;
 use crate::engine::state::JobState;
 use crate::error::Result;
 use crate::exchange::STAGED_RECORDS;
@@ -21,17 +24,25 @@ use crate::hand_over::PARCELS;
 use crate::metrics::{Detail, Registry, Report};
 use crate::runtime::placement::{Machine, PlacementRequest, Plan, plan};
 use crate::runtime::{
-    AsyncThread, Ladder, Partition, PartitionHandle, PartitionSeed, SystemThread, host,
+    AsyncThread, Instance, Ladder, Partition, PartitionHandle, PartitionSeed, SystemThread, host,
 };
-use crate::supervisor::{Address, Grants, Movable, Rebalancer, Supervisor};
+use crate::supervisor::{Address, Books, Grants, Movable, Supervisor};
 use crate::time::{Clock, MonotonicClock};
 
 pub use job::Job;
 #[cfg(feature = "cli")]
 pub(crate) use job::Observer;
+pub use rescale::Rescaled;
 
 /// Moves that may be open at once in a job.
 const OPEN_MOVES: usize = 1;
+
+/// The job that a partition belongs to, as those see it who run it.
+struct Home<'a> {
+    state: &'a Arc<JobState>,
+    registry: &'a Arc<Registry>,
+    supervisor: &'a Address,
+}
 
 /// Runs pipelines as its configuration says. A value: two engines in one process do not meet.
 ///
@@ -70,6 +81,13 @@ impl Engine {
         let machine = host::machine();
         let plan = plan(&machine, &placement_request(&config))?;
         Ok(Engine { config, machine, plan, advice: Advice::default() })
+    }
+
+    /// The same engine for so many partitions.
+    fn with_partitions(&self, partitions: usize) -> Result<Engine> {
+        let partitions = Some(partitions);
+        let request = PlacementRequest { partitions, ..placement_request(&self.config) };
+        Ok(Engine { plan: plan(&self.machine, &request)?, ..self.clone() })
     }
 
     /// Where the partitions of its jobs run, and why.
@@ -133,35 +151,22 @@ impl Engine {
             Metrics::Off => Detail::Counters,
         };
         let registry = Arc::new(Registry::new(built.shape.clone(), partitions, detail));
-        let Built { name, partitions: mut tasks, inputs, dead_letters, domains, .. } = built;
+        let Built { name, layout, inputs, dead_letters, blueprint, .. } = built;
+        let build::Layout { partitions: mut tasks, domains } = layout;
         self.advice.listen(&mut tasks);
         let address = Address::default();
         let state = Arc::new(JobState::new(name, partitions));
-        let seeds = tasks
-            .into_iter()
-            .zip(sleepers.into_iter().zip(wakes))
-            .enumerate()
-            .map(|(index, (tasks, (sleeper, wake)))| {
-                let registry = Arc::clone(&registry);
-                let make = move || {
-                    let metrics = registry.open(index);
-                    Partition::new(index, tasks, metrics, Box::new(MonotonicClock))
-                };
-                PartitionSeed {
-                    make: Box::new(make),
-                    sleeper,
-                    wake,
-                    ladder: Ladder::new(self.idle(), self.config.spin_us()),
-                    core: self.plan.partitions[index].core,
-                    on_exit: JobState::on_exit(&state),
-                    on_reply: address.on_reply(),
-                    on_dry: address.on_dry(index),
-                }
-            })
-            .collect();
+        let home = Home { state: &state, registry: &registry, supervisor: &address };
+        let beds = sleepers.into_iter().zip(wakes.clone());
+        let seeds = tasks.into_iter().zip(beds).enumerate();
+        let seeds =
+            seeds.map(|(index, (tasks, bed))| self.seed(index, tasks, bed, &home)).collect();
         let (system, handles) = SystemThread::start(seeds)?;
         let mover = self.supervise(&system, handles.clone(), address, domains);
         state.set_partitions(handles);
+        let engine = self.clone();
+        let rescaler = Rescaler { engine, blueprint, wakes, partitions, stops: 0 };
+        state.put_rescaler(Box::new(rescaler));
         #[cfg(feature = "tracing")]
         self.tell_start(state.name());
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
@@ -180,13 +185,12 @@ impl Engine {
         domains: Vec<Movable>,
     ) -> job::Mover {
         let rebalancer = self.rebalancer(domains.len());
-        let account = rebalancer.as_ref().map(Rebalancer::account).unwrap_or_default();
         #[cfg(test)]
         let shared = domains.iter().map(|movable| Arc::clone(&movable.domain)).collect();
         let grants = Grants::new(domains, partitions.len(), OPEN_MOVES);
-        let ledger = Arc::default();
-        let booked = Arc::clone(&ledger);
-        let make = move || Supervisor::new(grants, partitions, booked, rebalancer);
+        let (ledger, account) = (Arc::default(), Arc::default());
+        let books = Books { ledger: Arc::clone(&ledger), account: Arc::clone(&account) };
+        let make = move || Supervisor::new(grants, partitions, books, rebalancer);
         address.set(system.start_actor(make));
         job::Mover {
             address,
@@ -195,6 +199,37 @@ impl Engine {
             ledger,
             account,
         }
+    }
+
+    /// What the thread of one partition needs to begin.
+    fn seed(
+        &self,
+        index: usize,
+        instances: Vec<Instance>,
+        (sleeper, wake): (Sleeper, Wake),
+        home: &Home<'_>,
+    ) -> PartitionSeed {
+        let registry = Arc::clone(home.registry);
+        let make = move || {
+            let metrics = registry.open(index);
+            let mut partition = Partition::vacant(index, metrics, Box::new(MonotonicClock));
+            partition.seat(instances);
+            partition
+        };
+        PartitionSeed {
+            make: Box::new(make),
+            sleeper,
+            wake,
+            ladder: self.ladder(),
+            core: self.plan.partitions[index].core,
+            on_exit: JobState::on_exit(home.state),
+            on_reply: home.supervisor.on_reply(),
+            on_dry: home.supervisor.on_dry(index),
+        }
+    }
+
+    fn ladder(&self) -> Ladder {
+        Ladder::new(self.idle(), self.config.spin_us())
     }
 
     #[cfg(feature = "tracing")]

@@ -1,9 +1,11 @@
 //! What a running job's handle and its partitions share: how many still run, and what went wrong.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use crate::error::{Error, Result};
+use crate::engine::rescale::Rescaler;
+use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Control, OnExit, PartitionHandle};
 use crate::time::{Clock, MonotonicClock, Nanos};
 
@@ -24,6 +26,8 @@ struct Inner {
     told: Option<Control>,
     wakers: Vec<Waker>,
     ended_at: Nanos,
+    /// What it takes to lay the job out anew, unless somebody is at it.
+    rescaler: Option<Box<Rescaler>>,
 }
 
 impl JobState {
@@ -35,6 +39,7 @@ impl JobState {
             told: None,
             wakers: Vec::new(),
             ended_at: 0,
+            rescaler: None,
         };
         JobState { name, inner: Mutex::new(inner), ended: Condvar::new() }
     }
@@ -48,6 +53,60 @@ impl JobState {
     pub(crate) fn on_exit(state: &Arc<JobState>) -> OnExit {
         let state = Arc::clone(state);
         Box::new(move |outcome| state.partition_ended(outcome))
+    }
+
+    /// Keeps what it takes to lay the job out anew, as long as it runs.
+    pub(crate) fn put_rescaler(&self, rescaler: Box<Rescaler>) {
+        let mut inner = self.lock();
+        if inner.running > 0 {
+            inner.rescaler = Some(rescaler);
+            return;
+        }
+        drop(inner);
+        drop(rescaler);
+    }
+
+    /// What it takes to lay the job out anew. It has to be put back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] if the job is ending, or has failed; [`ErrorKind::TryAgain`] if
+    /// somebody is at it.
+    pub(crate) fn take_rescaler(&self) -> Result<Box<Rescaler>> {
+        let mut inner = self.lock();
+        if inner.error.is_some() || inner.told == Some(Control::Stop) {
+            return Err(Error::new(ErrorKind::Closed, "the job has failed or was stopped"));
+        }
+        if inner.told.is_some() || inner.running < inner.partitions.len() {
+            let text = "the job is ending: partitions have come to the end of their input";
+            return Err(Error::new(ErrorKind::Closed, text));
+        }
+        inner
+            .rescaler
+            .take()
+            .ok_or_else(|| Error::new(ErrorKind::TryAgain, "the job is being rescaled already"))
+    }
+
+    /// The partitions, by index.
+    pub(crate) fn partitions(&self) -> Vec<PartitionHandle> {
+        self.lock().partitions.clone()
+    }
+
+    /// So many partitions more run from now on, or will in a moment.
+    pub(crate) fn expect(&self, more: usize) {
+        self.lock().running += more;
+    }
+
+    /// So many of those that were expected do not run.
+    pub(crate) fn expect_no(&self, more: usize) {
+        self.lock().running -= more;
+    }
+
+    /// Fails the job.
+    pub(crate) fn fail(&self, error: Error) {
+        let mut inner = self.lock();
+        inner.error.get_or_insert(error);
+        inner.told = Some(Control::Stop);
+        inner.tell(Control::Stop);
     }
 
     /// Makes the partitions known, so that they can be told things.
@@ -124,11 +183,17 @@ impl JobState {
             inner.told = Some(Control::Stop);
             inner.tell(Control::Stop);
         }
-        if inner.running == 0 {
-            inner.ended_at = MonotonicClock.now();
-            self.ended.notify_all();
-            inner.wakers.drain(..).for_each(Waker::wake);
+        if inner.running > 0 {
+            return;
         }
+        inner.ended_at = MonotonicClock.now();
+        let rescaler = inner.rescaler.take();
+        self.ended.notify_all();
+        inner.wakers.drain(..).for_each(Waker::wake);
+        drop(inner);
+        // Clones of what the program's closures hold, which may panic as it is dropped: that says
+        // nothing about the job.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(rescaler)));
     }
 
     /// A partition that panics while it holds the lock leaves it as it was.

@@ -7,6 +7,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// What lies before it belongs to the checkpoint of this number, what lies behind it does not.
+    /// From [`STOPS`] on: nothing lies behind it, since whoever has sent it has stopped.
     Barrier(u64),
     /// From its feeder, to the donor: records of the move's units go to the taker from here on.
     Reroute {
@@ -35,6 +36,9 @@ pub enum Mark {
         id: MoveId,
     },
 }
+
+/// Barriers from this number on stop the tasks that they come through.
+pub const STOPS: u64 = 1 << 63;
 
 impl Mark {
     /// The hold of a move, of which the outbox knows how far time has come.

@@ -45,25 +45,33 @@ impl EdgeConfig {
     }
 }
 
+/// Where one instance of a task runs.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Index of the partition.
+    pub host: usize,
+    /// Wakes it.
+    pub wake: Wake,
+}
+
 /// The lanes of one edge that nobody has taken yet.
 pub struct LaneMatrix<T, P = Never> {
-    /// `senders[p][q]` leads from partition `p` to partition `q`.
+    /// `senders[p][q]` leads from the feeder's instance `p` to the reader's instance `q`.
     senders: Vec<Option<Vec<LaneSender<T, P>>>>,
     /// `receivers[q][p]` is its other end.
     receivers: Vec<Option<Vec<LaneReceiver<T, P>>>>,
 }
 
 impl<T, P> LaneMatrix<T, P> {
-    /// Lanes between all pairs of the partitions that `wakes` wake.
-    pub fn between_all(wakes: &[Wake], config: &EdgeConfig) -> Self {
-        let partitions = wakes.len();
-        let mut senders: Vec<Vec<_>> = (0..partitions).map(|_| Vec::new()).collect();
-        let mut receivers: Vec<Vec<_>> = (0..partitions).map(|_| Vec::new()).collect();
-        for (from, row) in senders.iter_mut().enumerate() {
-            for (to, column) in receivers.iter_mut().enumerate() {
-                let is_local = from == to;
-                let producer = (!is_local).then(|| wakes[from].clone());
-                let consumer = (!is_local).then(|| wakes[to].clone());
+    /// Lanes from each instance of one task to each instance of another.
+    pub fn between(from: &[Seat], to: &[Seat], config: &EdgeConfig) -> Self {
+        let mut senders: Vec<Vec<_>> = from.iter().map(|_| Vec::new()).collect();
+        let mut receivers: Vec<Vec<_>> = to.iter().map(|_| Vec::new()).collect();
+        for (from, row) in from.iter().zip(&mut senders) {
+            for (to, column) in to.iter().zip(&mut receivers) {
+                let is_local = from.host == to.host;
+                let producer = (!is_local).then(|| from.wake.clone());
+                let consumer = (!is_local).then(|| to.wake.clone());
                 let (sender, receiver) = lane(config.lane_batches, producer, consumer);
                 row.push(sender);
                 column.push(receiver);
@@ -72,9 +80,9 @@ impl<T, P> LaneMatrix<T, P> {
         Self::of(senders, receivers)
     }
 
-    /// One lane per partition, from itself to itself: a local edge.
-    pub fn within_each(partitions: usize, config: &EdgeConfig) -> Self {
-        let (senders, receivers) = (0..partitions)
+    /// One lane per pair of instances that run side by side: a local edge.
+    pub fn within_each(instances: usize, config: &EdgeConfig) -> Self {
+        let (senders, receivers) = (0..instances)
             .map(|_| {
                 let (sender, receiver) = lane(config.lane_batches, None, None);
                 (vec![sender], vec![receiver])
@@ -90,14 +98,14 @@ impl<T, P> LaneMatrix<T, P> {
         }
     }
 
-    /// The sending ends of `partition`, in order of their targets. Each is taken once.
-    pub fn take_senders(&mut self, partition: usize) -> Vec<LaneSender<T, P>> {
-        self.senders[partition].take().expect("an edge has one producer task per partition")
+    /// The sending ends of one instance, in order of their targets. Each is taken once.
+    pub fn take_senders(&mut self, instance: usize) -> Vec<LaneSender<T, P>> {
+        self.senders[instance].take().expect("an edge is fed by one task")
     }
 
-    /// The receiving ends of `partition`, in order of their origins. Each is taken once.
-    pub fn take_receivers(&mut self, partition: usize) -> Vec<LaneReceiver<T, P>> {
-        self.receivers[partition].take().expect("an edge has one consumer task per partition")
+    /// The receiving ends of one instance, in order of their origins. Each is taken once.
+    pub fn take_receivers(&mut self, instance: usize) -> Vec<LaneReceiver<T, P>> {
+        self.receivers[instance].take().expect("an edge is read by one task")
     }
 }
 
@@ -110,11 +118,11 @@ mod tests {
 
     #[test]
     fn sender_p_to_q_meets_receiver_q_from_p() {
-        let wakes: Vec<Wake> = (0..3).map(|_| wake_pair().1).collect();
+        let seats: Vec<Seat> = (0..3).map(|host| Seat { host, wake: wake_pair().1 }).collect();
         let config =
             EdgeConfig { lane_batches: 1, batch_records: None, linger: 0, parcels: 1, staged: 8 };
-        let mut matrix = LaneMatrix::<usize>::between_all(&wakes, &config);
-        for from in 0..3 {
+        let mut matrix = LaneMatrix::<usize>::between(&seats[..2], &seats, &config);
+        for from in 0..2 {
             for (to, sender) in matrix.take_senders(from).iter_mut().enumerate() {
                 let mut batch = Batch::new();
                 batch.push(from * 10 + to);

@@ -19,7 +19,7 @@ pub mod wake;
 
 pub use gate::{Arrival, EdgeTime, Gate, Pull, Swept};
 pub use lane::{LaneReceiver, LaneSender, Message, Receive};
-pub use mark::Mark;
-pub use matrix::{EdgeConfig, LaneMatrix, STAGED_RECORDS};
+pub use mark::{Mark, STOPS};
+pub use matrix::{EdgeConfig, LaneMatrix, STAGED_RECORDS, Seat};
 pub use outbox::Outbox;
 pub use pool::ROUND_BYTES;

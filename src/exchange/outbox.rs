@@ -196,6 +196,15 @@ impl<T, P> Outbox<T, P> {
         self.is_told.fill(false);
     }
 
+    /// Takes the place of `before`, over other lanes: tells all of them what that has told of event
+    /// time.
+    pub fn go_on_from(&mut self, before: &Outbox<T, P>) {
+        (self.watermark, self.is_idle) = (before.watermark, before.is_idle);
+        if self.is_idle || self.watermark > Timestamp::MIN {
+            self.is_told.fill(false);
+        }
+    }
+
     /// Asks again for the room that was refused; `true` if the outbox is open.
     pub fn retry(&mut self, now: Nanos) -> bool {
         self.now = now;

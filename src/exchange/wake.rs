@@ -49,6 +49,8 @@ pub struct Wake {
 /// The sleeping side of a [`Wake`]: one per partition, moved to its thread.
 pub struct Sleeper {
     shared: Arc<Shared>,
+    /// Those of partitions that are no more: what they are woken for is done here.
+    adopted: Vec<Sleeper>,
 }
 
 /// A partition's two ends: one to sleep with, one to be woken by.
@@ -58,7 +60,7 @@ pub fn wake_pair() -> (Sleeper, Wake) {
         waker: AtomicWaker::new(),
         thread: Mutex::new(None),
     });
-    (Sleeper { shared: Arc::clone(&shared) }, Wake { shared })
+    (Sleeper { shared: Arc::clone(&shared), adopted: Vec::new() }, Wake { shared })
 }
 
 impl Wake {
@@ -95,8 +97,23 @@ impl std::fmt::Debug for Wake {
 impl Sleeper {
     /// Says that the current thread is the one to wake. Called once, on the partition's thread.
     pub fn bind_to_current_thread(&mut self) {
-        *self.shared.thread.lock().expect("never held over a panic") =
-            Some(sync::thread::current());
+        let thread = sync::thread::current();
+        self.each(|shared| {
+            *shared.thread.lock().expect("never held over a panic") = Some(thread.clone());
+        });
+    }
+
+    /// From here on whoever wakes `other` wakes this one too. Not while it sleeps.
+    pub fn adopt(&mut self, other: Sleeper) {
+        let thread = self.shared.thread.lock().expect("never held over a panic").clone();
+        *other.shared.thread.lock().expect("never held over a panic") = thread;
+        self.adopted.push(other);
+    }
+
+    /// Lets go of those that were [adopted](Self::adopt), in that order.
+    pub fn release(&mut self) -> Vec<Sleeper> {
+        self.withdraw();
+        std::mem::take(&mut self.adopted)
     }
 
     /// Announces that the partition is about to sleep. The caller then looks for work once more
@@ -104,22 +121,31 @@ impl Sleeper {
     pub fn announce(&mut self) {
         // A swap, not a store, like every other write to the flag: then it stands behind a waker's
         // swap in the flag's order whatever the checker knows of atomicity.
-        self.shared.asleep.swap(true, Ordering::Relaxed);
+        self.each(|shared| {
+            shared.asleep.swap(true, Ordering::Relaxed);
+        });
         // SeqCst pairs with the fence in `wake`.
         fence(Ordering::SeqCst);
     }
 
     /// Takes the announcement back: there is work.
     pub fn withdraw(&mut self) {
-        if self.shared.asleep.load(Ordering::Relaxed) {
-            self.shared.asleep.swap(false, Ordering::Relaxed);
-        }
+        self.each(|shared| {
+            if shared.asleep.load(Ordering::Relaxed) {
+                shared.asleep.swap(false, Ordering::Relaxed);
+            }
+        });
     }
 
     /// Whether a waker has been here since the announcement.
     pub fn is_woken(&self) -> bool {
         // Acquire pairs with the release half of the swap in `wake_sleeper`.
-        !self.shared.asleep.load(Ordering::Acquire)
+        !self.shared.asleep.load(Ordering::Acquire) || self.adopted.iter().any(Sleeper::is_woken)
+    }
+
+    fn each(&self, mut act: impl FnMut(&Shared)) {
+        act(&self.shared);
+        self.adopted.iter().for_each(|other| act(&other.shared));
     }
 
     /// Blocks the thread until it is woken or `timeout` has passed, whichever is first.
@@ -146,10 +172,12 @@ impl Sleeper {
     /// Registers the task to be woken. Must come before [`announce`](Self::announce); the task
     /// then returns `Pending`.
     pub fn register(&mut self, waker: &Waker) {
-        #[cfg(not(millstream_loom))]
-        self.shared.waker.register(waker);
-        #[cfg(millstream_loom)]
-        self.shared.waker.register_by_ref(waker);
+        self.each(|shared| {
+            #[cfg(not(millstream_loom))]
+            shared.waker.register(waker);
+            #[cfg(millstream_loom)]
+            shared.waker.register_by_ref(waker);
+        });
     }
 }
 
@@ -183,6 +211,21 @@ mod tests {
         let (mut sleeper, wake) = wake_pair();
         wake.wake();
         sleeper.announce();
+        assert!(!sleeper.is_woken());
+    }
+
+    #[test]
+    fn wake_of_one_that_was_adopted_wakes_until_it_is_released() {
+        let ((mut sleeper, _own), (other, wake)) = (wake_pair(), wake_pair());
+        sleeper.bind_to_current_thread();
+        sleeper.adopt(other);
+        sleeper.announce();
+        wake.wake();
+        assert!(sleeper.is_woken());
+        sleeper.sleep_thread(Duration::from_secs(3600)); // Would hang the test if lost.
+        assert_eq!(sleeper.release().len(), 1);
+        sleeper.announce();
+        wake.wake();
         assert!(!sleeper.is_woken());
     }
 }

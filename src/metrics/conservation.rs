@@ -142,14 +142,15 @@ mod tests {
         for partition in 0..2 {
             let mut source = TaskMetrics::counters(&shape().tasks[0]);
             source.step(8, 8, 1);
-            source.set_tally(Tally { read: 10, unread: 2, ..Tally::default() });
-            source.set_sent(|output| [5, 3][output]);
+            source.add_tally(Tally { read: 10, unread: 2, ..Tally::default() });
+            source.add_sent(0, 5);
+            source.add_sent(1, 3);
             source.set_done();
             let mut window = TaskMetrics::counters(&shape().tasks[1]);
             window.received(0, 5);
             window.received(1, 3);
             window.step(8, 0, 1);
-            window.set_tally(Tally { taken: 8, applied: 7, late: 1, ..Tally::default() });
+            window.add_tally(Tally { taken: 8, applied: 7, late: 1, ..Tally::default() });
             window.set_done();
             if partition == 1 {
                 change(&mut source, &mut window);
@@ -173,29 +174,29 @@ mod tests {
         type Change = fn(&mut TaskMetrics, &mut TaskMetrics);
         let cases: [(Change, &str); 5] = [
             (
-                |source, _| source.set_tally(Tally { read: 11, unread: 2, ..Tally::default() }),
+                |source, _| source.add_tally(Tally { read: 1, ..Tally::default() }),
                 "does not add up: source `lines`: read, given or unread: 21 against 20\n",
             ),
             (
-                |source, _| source.set_sent(|output| [5, 4][output]),
+                |source, _| source.add_sent(1, 1),
                 "does not add up: edge `b`: sent, received: 7 against 6\n",
             ),
             (
                 |source, window| {
-                    source.set_sent(|output| [6, 3][output]);
+                    source.add_sent(0, 1);
                     window.received(0, 1);
                 },
                 "does not add up: task `window`: received, worked off: 17 against 16\n",
             ),
             (
                 |_, window| {
-                    window.set_tally(Tally { taken: 8, applied: 7, ..Tally::default() });
+                    window.add_tally(Tally { taken: 1, ..Tally::default() });
                 },
-                "does not add up: operator in `window`: taken, applied or late: 16 against 15\n",
+                "does not add up: operator in `window`: taken, applied or late: 17 against 16\n",
             ),
             (
                 |_, window| {
-                    window.set_tally(Tally { taken: 8, applied: 8, late: 1, ..Tally::default() });
+                    window.add_tally(Tally { applied: 1, ..Tally::default() });
                 },
                 "does not add up: operator in `window`: taken, applied or late: 16 against 17\n",
             ),

@@ -59,6 +59,11 @@ impl TimeSplit {
         self.last = Some(last.max(now));
     }
 
+    /// Nothing is booked for the time up to the next call.
+    pub(crate) fn pause(&mut self) {
+        self.last = None;
+    }
+
     /// Nanoseconds busy, idle and stalled.
     pub fn parts_ns(&self) -> [u64; 3] {
         [self.busy, self.idle, self.stalled].map(Counter::value)

@@ -6,7 +6,7 @@
 //! are enough, and after the first publications nothing is allocated. A mutex with `try_lock` would
 //! do with one copy, but would make the newest figures wait for a slow reader.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -172,30 +172,62 @@ impl PartitionMetrics {
 pub struct Registry {
     shape: JobShape,
     detail: Detail,
+    // Among readers, and partitions that begin: no partition takes this lock while it runs.
+    rows: Mutex<Rows>,
+}
+
+/// Every partition that ever was, by index.
+#[derive(Debug, Default)]
+struct Rows {
     exchanges: Vec<Arc<Exchange>>,
-    // Among readers only: no partition ever takes this lock.
-    latest: Mutex<Vec<Option<Box<PartitionReadings>>>>,
+    latest: Vec<Option<Box<PartitionReadings>>>,
+}
+
+impl Rows {
+    fn grow(&mut self, partitions: usize) {
+        let exchange =
+            || Arc::new(Exchange { published: ArrayQueue::new(1), returned: ArrayQueue::new(1) });
+        let count = partitions.max(self.latest.len());
+        self.exchanges.resize_with(count, exchange);
+        self.latest.resize_with(count, || None);
+    }
+
+    fn refresh(&mut self) {
+        for (slot, exchange) in self.latest.iter_mut().zip(&self.exchanges) {
+            if let Some(fresh) = exchange.published.pop()
+                && let Some(old) = slot.replace(fresh)
+            {
+                // At most three copies exist, so there is room; `finish` adds a fourth that nobody
+                // needs back.
+                drop(exchange.returned.push(old));
+            }
+        }
+    }
 }
 
 impl Registry {
     /// A registry for `partitions` instances of every task in `shape`.
     pub fn new(shape: JobShape, partitions: usize, detail: Detail) -> Registry {
-        let exchange =
-            || Arc::new(Exchange { published: ArrayQueue::new(1), returned: ArrayQueue::new(1) });
-        Registry {
-            shape,
-            detail,
-            exchanges: (0..partitions).map(|_| exchange()).collect(),
-            latest: Mutex::new((0..partitions).map(|_| None).collect()),
-        }
+        let mut rows = Rows::default();
+        rows.grow(partitions);
+        Registry { shape, detail, rows: Mutex::new(rows) }
     }
 
-    /// The write end of one partition. Call it once per partition, on the partition's own thread,
-    /// so that its memory lies near its core.
+    /// The write end of one partition, which may be one more than there were. Call it once per
+    /// partition, on the partition's own thread, so that its memory lies near its core. One that
+    /// has ended and begins again goes on from what it had counted.
     pub fn open(&self, partition: usize) -> PartitionMetrics {
+        let mut rows = self.rows();
+        rows.grow(partition + 1);
+        rows.refresh();
+        let mut live = match &rows.latest[partition] {
+            Some(readings) => readings.clone(),
+            None => Box::new(PartitionReadings::new(&self.shape, self.detail)),
+        };
+        live.time.pause();
         PartitionMetrics {
-            live: Box::new(PartitionReadings::new(&self.shape, self.detail)),
-            exchange: Arc::clone(&self.exchanges[partition]),
+            live,
+            exchange: Arc::clone(&rows.exchanges[partition]),
             spare: None,
             publish_at: 0,
         }
@@ -209,18 +241,14 @@ impl Registry {
     /// Runs `look` on the latest readings of every partition, in order; `None` for a partition
     /// that has published nothing yet.
     pub fn read<R>(&self, look: impl FnOnce(&[Option<Box<PartitionReadings>>]) -> R) -> R {
+        let mut rows = self.rows();
+        rows.refresh();
+        look(&rows.latest)
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
         // A reader that panicked has left whole boxes behind: the slots stay valid.
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        for (slot, exchange) in latest.iter_mut().zip(&self.exchanges) {
-            if let Some(fresh) = exchange.published.pop()
-                && let Some(old) = slot.replace(fresh)
-            {
-                // At most three copies exist, so there is room; `finish` adds a fourth that nobody
-                // needs back.
-                drop(exchange.returned.push(old));
-            }
-        }
-        look(&latest)
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records that the sources have let in so far, as published: the base of throughput samples.
@@ -340,6 +368,23 @@ mod tests {
         metrics.publish(5);
         assert!(!metrics.is_due(PUBLISH_INTERVAL_NS + 4));
         assert!(metrics.is_due(PUBLISH_INTERVAL_NS + 5));
+    }
+
+    #[test]
+    fn partition_that_begins_again_goes_on_counting() {
+        let registry = Registry::new(shape(), 1, Detail::Counters);
+        for round in 0..3 {
+            for partition in 0..2 {
+                let mut metrics = registry.open(partition);
+                metrics.account(Activity::Busy, 1_000 * round);
+                metrics.account(Activity::Busy, 1_000 * round + 10);
+                metrics.task(0).step(1, 1, 1);
+                metrics.finish(1_000 * round + 10);
+            }
+        }
+        assert_eq!(registry.records(), 6);
+        let busy = registry.read(|all| all[1].as_ref().map(|one| one.time().total_ns()));
+        assert_eq!(busy, Some(30), "time in between is nobody's");
     }
 
     #[test]

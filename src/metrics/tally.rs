@@ -24,6 +24,22 @@ pub struct Tally {
     pub dropped_timers: u64,
 }
 
+impl Tally {
+    /// What was counted since `earlier`.
+    pub(crate) fn since(self, earlier: Tally) -> Tally {
+        Tally {
+            read: self.read - earlier.read,
+            unread: self.unread - earlier.unread,
+            taken: self.taken - earlier.taken,
+            applied: self.applied - earlier.applied,
+            late: self.late - earlier.late,
+            future_skew: self.future_skew - earlier.future_skew,
+            odd_units: self.odd_units - earlier.odd_units,
+            dropped_timers: self.dropped_timers - earlier.dropped_timers,
+        }
+    }
+}
+
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Tally) {
         self.read += other.read;

@@ -48,7 +48,8 @@ pub struct TaskMetrics {
     stalled_ns: Counter,
     outside_ns: Counter,
     tally: Tally,
-    is_done: bool,
+    /// How many run, of which none has come to its end.
+    instances: usize,
     blocked_ns: Vec<Counter>,
     stall: Option<Stall>,
     histograms: Option<Box<TaskHistograms>>,
@@ -84,7 +85,7 @@ impl TaskMetrics {
             stalled_ns: Counter::default(),
             outside_ns: Counter::default(),
             tally: Tally::default(),
-            is_done: false,
+            instances: 1,
             blocked_ns: vec![Counter::default(); shape.outputs.len()],
             stall: None,
             histograms: None,
@@ -115,10 +116,10 @@ impl TaskMetrics {
         }
     }
 
-    /// Sets what its operators have counted since the start.
+    /// Counts what its operators have counted since the last time.
     #[inline]
-    pub fn set_tally(&mut self, tally: Tally) {
-        self.tally = tally;
+    pub fn add_tally(&mut self, tally: Tally) {
+        self.tally += tally;
     }
 
     /// Counts the records and partials of a batch that came over `input`, the index among the
@@ -129,17 +130,26 @@ impl TaskMetrics {
         self.received_batches.add(1);
     }
 
-    /// Sets how many records and partials went over each of its outputs since the start.
+    /// How many outputs it has.
     #[inline]
-    pub fn set_sent(&mut self, sent_over: impl Fn(usize) -> u64) {
-        for (output, sent) in self.sent.iter_mut().enumerate() {
-            *sent = sent_over(output);
-        }
+    pub fn outputs(&self) -> usize {
+        self.sent.len()
     }
 
-    /// Its input is over and everything is out.
+    /// Counts the records and partials that went over `output`.
+    #[inline]
+    pub fn add_sent(&mut self, output: usize, records: u64) {
+        self.sent[output] += records;
+    }
+
+    /// So many instances of the task run on the partition from now on: one at the start.
+    pub fn set_instances(&mut self, instances: usize) {
+        self.instances = instances;
+    }
+
+    /// The input of an instance is over and everything is out.
     pub fn set_done(&mut self) {
-        self.is_done = true;
+        self.instances = self.instances.saturating_sub(1);
     }
 
     /// Counts how long a batch lay in the lane of `input`, the index among the task's own inputs.
@@ -242,9 +252,9 @@ impl TaskMetrics {
         self.sent[output]
     }
 
-    /// Whether its input is over and everything is out.
+    /// Whether the input of all its instances is over and everything is out.
     pub fn is_done(&self) -> bool {
-        self.is_done
+        self.instances == 0
     }
 
     /// Steps that moved something.
@@ -304,7 +314,7 @@ impl TaskMetrics {
         self.stalled_ns = source.stalled_ns;
         self.outside_ns = source.outside_ns;
         self.tally = source.tally;
-        self.is_done = source.is_done;
+        self.instances = source.instances;
         self.blocked_ns.copy_from_slice(&source.blocked_ns);
         self.stall = source.stall;
         if let (Some(own), Some(source)) = (&mut self.histograms, &source.histograms) {

@@ -426,6 +426,10 @@ where
         true
     }
 
+    fn bound(&self) -> Option<&'static str> {
+        Some("it makes the event time of the records of its partition")
+    }
+
     fn count(&self, tally: &mut Tally) {
         self.upstream.count(tally);
         tally.future_skew += self.guard.held();

@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 use crate::config::Config;
 use crate::dataflow::{
     BuildContext, Collector, Emit, Pipeline, Polled, Sink, SinkConnector, Source, SourceConnector,
-    StepContext, TaskContext,
+    StepContext, TaskContext, TaskFactory,
 };
 use crate::error::Result;
-use crate::exchange::EdgeConfig;
-use crate::exchange::wake::{Wake, wake_pair};
+use crate::exchange::wake::wake_pair;
+use crate::exchange::{EdgeConfig, Seat};
 use crate::metrics::{Detail, JobShape, Registry, TaskShape};
 use crate::record::Batch;
 use crate::routing::Domain;
-use crate::time::{ManualClock, Nanos};
+use crate::time::{ManualClock, Nanos, Timestamp};
 
 /// A source whose records are all on partition 0.
 pub(super) struct OnFirst<T>(pub(super) Vec<T>);
@@ -107,18 +107,21 @@ pub(super) fn run(pipeline: Pipeline, partitions: usize) {
     let (_, draft) = pipeline.into_draft();
     let mut draft = draft.borrow_mut();
     assert!(draft.check().is_empty(), "the graph is right");
-    let wakes: Vec<Wake> = (0..partitions).map(|_| wake_pair().1).collect();
+    let seats: Vec<Seat> = (0..partitions).map(|host| Seat { host, wake: wake_pair().1 }).collect();
     let edge =
         EdgeConfig { lane_batches: 1, batch_records: Some(1), linger: 0, parcels: 1, staged: 8 };
     let config = Config::default();
     let domain = |index| Arc::new(Domain::new(index, partitions));
     let domains: Vec<_> = (0..draft.domains).map(domain).collect();
     let (mut tasks, mut shapes) = (Vec::new(), Vec::new());
-    for (partition, wake) in wakes.iter().enumerate() {
-        let task = &TaskContext::new(partition, partitions, wake.clone());
-        let (wakes, edge, config) = (&*wakes, &edge, &config);
-        let context = BuildContext { task, wakes, edge, domains: &domains, config };
-        tasks.extend(draft.factories.iter_mut().map(|make| make(&context).expect("it opens")));
+    for (partition, seat) in seats.iter().enumerate() {
+        let task = &TaskContext::new(partition, partitions, seat.wake.clone());
+        let (seats, edge, config) = (&*seats, &edge, &config);
+        let (layout, watermark, domains) = (0, Timestamp::MIN, &*domains);
+        let context =
+            BuildContext { task, seats, partitions, layout, watermark, edge, domains, config };
+        let make = |make: &mut TaskFactory| make(&context, None).expect("it opens");
+        tasks.extend(draft.factories.iter_mut().map(make));
         shapes.extend(draft.graph.tasks.iter().map(|node| TaskShape {
             name: node.name.clone(),
             inputs: node.inputs.clone(),

@@ -65,6 +65,7 @@ impl RateLimit {
 impl<T: Send + 'static> Operator<T> for RateLimit {
     type Out = T;
     const NAME: &'static str = "rate_limit";
+    const BOUND: Option<&'static str> = Some("each instance has its part of the rate");
 
     fn open(&mut self, context: &TaskContext) {
         let partitions = context.partitions as u64;

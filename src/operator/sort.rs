@@ -82,6 +82,7 @@ impl<T: Send + 'static> Operator<T> for SortByTime<T> {
     type Out = T;
     const NAME: &'static str = "sort_by_time";
     const JUDGES_TIME: bool = true;
+    const BOUND: Option<&'static str> = Some("records that it holds back belong to no key");
 
     #[inline]
     fn on_record<E: Emit<T>>(&mut self, record: T, out: &mut Collector<'_, E>) {

@@ -13,8 +13,8 @@ use actix::{Actor, ActorContext, AsyncContext, Context, Handler, MessageResult};
 use crate::dataflow::blame::said;
 use crate::dataflow::{Order, Reply};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::wake::Sleeper;
-use crate::runtime::control::{Ask, Control};
+use crate::exchange::wake::{Sleeper, wake_pair};
+use crate::runtime::control::{Ask, Control, Settle, Summons, Vacated};
 use crate::runtime::hunger::Hunger;
 use crate::runtime::idle::{Ladder, Rest};
 use crate::runtime::partition::{Partition, Progress};
@@ -26,6 +26,9 @@ const MAILBOX_EVERY_NS: Nanos = 200_000;
 /// Sleeps up to this long block the thread: a runtime's timer ticks in milliseconds, and whoever
 /// sends control wakes the thread as well.
 const THREAD_SLEEP_NS_MAX: Nanos = 2_000_000;
+
+/// How long a partition without tasks sleeps, unless it is told something.
+const VACANT_NS: Nanos = 100_000_000;
 
 /// Called once when the partition has ended, with how.
 pub type OnExit = Box<dyn FnOnce(Result<()>) + Send>;
@@ -50,6 +53,10 @@ struct Running {
     on_exit: OnExit,
     on_reply: OnReply,
     on_dry: OnDry,
+    /// What is to be answered once the tasks are that far.
+    summons: Option<Summons>,
+    /// It has given its tasks up, and waits for others.
+    is_vacant: bool,
 }
 
 impl PartitionActor {
@@ -61,8 +68,20 @@ impl PartitionActor {
         (on_exit, on_reply, on_dry): (OnExit, OnReply, OnDry),
     ) -> Self {
         sleeper.bind_to_current_thread();
+        // Also where a partition begins while the job runs: its tasks are still to come.
+        let (summons, is_vacant) = (None, partition.is_vacant());
         let hunger = Hunger::new();
-        let running = Running { partition, sleeper, ladder, hunger, on_exit, on_reply, on_dry };
+        let running = Running {
+            partition,
+            sleeper,
+            ladder,
+            hunger,
+            on_exit,
+            on_reply,
+            on_dry,
+            summons,
+            is_vacant,
+        };
         PartitionActor { running: Some(running) }
     }
 
@@ -125,6 +144,34 @@ impl Handler<Ask> for PartitionActor {
     }
 }
 
+impl Handler<Summons> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, summons: Summons, _: &mut Context<Self>) {
+        if let Some(running) = &mut self.running {
+            // Dropped by one that has ended, which says as much.
+            running.summons = Some(summons);
+        }
+    }
+}
+
+impl Handler<Settle> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, settle: Settle, _: &mut Context<Self>) {
+        if let Some(running) = &mut self.running {
+            running.partition.seat(settle.instances);
+            settle.adopted.into_iter().for_each(|sleeper| running.sleeper.adopt(sleeper));
+            running.ladder = settle.ladder;
+            if let Some(core) = settle.core {
+                // Where it may not be pinned it runs where the system puts it, as at the start.
+                host::pin_current_thread(core);
+            }
+            running.is_vacant = false;
+        }
+    }
+}
+
 /// Runs turns whenever it is polled.
 struct Drive {
     /// Set anew for each sleep; made once, since making one allocates.
@@ -162,10 +209,16 @@ impl Running {
     fn stretch(&mut self, task: &TaskContext<'_>) -> Result<Stretch> {
         self.sleeper.withdraw();
         let mut now = self.partition.rested();
+        if self.is_vacant {
+            return Ok(Stretch::Sleep(now + VACANT_NS));
+        }
         let mailbox_due = now + MAILBOX_EVERY_NS;
         while now < mailbox_due {
             let progress = self.partition.turn()?;
             self.pass_replies_on();
+            if self.summons.is_some() && self.answer()? {
+                return Ok(Stretch::Yield);
+            }
             if progress.done {
                 return Ok(Stretch::Done);
             }
@@ -194,6 +247,33 @@ impl Running {
             }
         }
         Ok(Stretch::Yield)
+    }
+
+    /// Answers what was asked of it, if its tasks are that far; `true` if it has given them up.
+    #[cold]
+    fn answer(&mut self) -> Result<bool> {
+        // Who asked may have gone.
+        match self.summons.take() {
+            Some(Summons::Rest(answer)) if self.partition.is_at_rest() => {
+                let _ = answer.send(());
+            }
+            Some(Summons::Vacate { leaves, answer }) if self.partition.retire(&leaves)? => {
+                let adopted = self.sleeper.release();
+                let own = if leaves.is_empty() { None } else { Some(self.leave()) };
+                let (index, instances) = (self.partition.index(), self.partition.vacate());
+                let _ = answer.send(Vacated { index, instances, adopted, own });
+                self.is_vacant = true;
+            }
+            waits => self.summons = waits,
+        }
+        Ok(self.is_vacant)
+    }
+
+    /// Gives up what it sleeps with: its partition will be no more.
+    fn leave(&mut self) -> Sleeper {
+        let (mut other, _) = wake_pair();
+        other.bind_to_current_thread();
+        std::mem::replace(&mut self.sleeper, other)
     }
 
     fn pass_replies_on(&mut self) {

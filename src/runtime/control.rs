@@ -1,13 +1,15 @@
 //! Control messages to a partition: the mailbox, never the lanes.
 
 use std::future::Future;
+use std::sync::mpsc::Sender;
 
 use actix::{Addr, Message};
 
 use crate::dataflow::Order;
-use crate::exchange::wake::Wake;
+use crate::exchange::wake::{Sleeper, Wake};
 use crate::runtime::actor::PartitionActor;
-use crate::runtime::partition::Look;
+use crate::runtime::idle::Ladder;
+use crate::runtime::partition::{Instance, Look};
 
 /// What a partition can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,51 @@ impl Message for Ask {
     type Result = Option<Look>;
 }
 
+/// What a partition is to answer once its tasks are that far. One that ends drops it.
+pub enum Summons {
+    /// All tasks have stopped or ended.
+    Rest(Sender<()>),
+    /// The tasks, which have, and no longer are the partition's.
+    Vacate {
+        /// Tasks whose instance here is dropped: the partition is to be no more. Else none.
+        leaves: Vec<usize>,
+        /// Where to send them.
+        answer: Sender<Vacated>,
+    },
+}
+
+impl Message for Summons {
+    type Result = ();
+}
+
+/// What a partition gives up.
+pub struct Vacated {
+    /// Index of the partition.
+    pub index: usize,
+    /// Its tasks.
+    pub instances: Vec<Instance>,
+    /// What others who are no more were woken by.
+    pub adopted: Vec<Sleeper>,
+    /// What it sleeps with itself, if it is to be no more.
+    pub own: Option<Sleeper>,
+}
+
+/// What a partition that has given its tasks up runs from now on.
+pub struct Settle {
+    /// Its tasks, in the order of the graph.
+    pub instances: Vec<Instance>,
+    /// Those of partitions that are no more, whose wake-ups are for it.
+    pub adopted: Vec<Sleeper>,
+    /// How it idles.
+    pub ladder: Ladder,
+    /// The core to pin it to.
+    pub core: Option<usize>,
+}
+
+impl Message for Settle {
+    type Result = ();
+}
+
 /// A running partition, as others see it.
 #[derive(Clone)]
 pub struct PartitionHandle {
@@ -54,6 +101,20 @@ impl PartitionHandle {
         let told = self.mailbox.try_send(order);
         self.wake.wake();
         !matches!(told, Err(actix::prelude::SendError::Full(_)))
+    }
+
+    /// Has the partition answer; `false` if it cannot be reached.
+    pub fn summon(&self, summons: Summons) -> bool {
+        let told = self.mailbox.try_send(summons);
+        self.wake.wake();
+        told.is_ok()
+    }
+
+    /// Has the partition go on with other tasks; `false` if it cannot be reached.
+    pub fn settle(&self, settle: Settle) -> bool {
+        let told = self.mailbox.try_send(settle);
+        self.wake.wake();
+        told.is_ok()
     }
 
     /// Asks how the partition fares; `None` if it has ended. The answer comes between two turns.

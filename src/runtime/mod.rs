@@ -12,7 +12,7 @@ mod system;
 
 pub use actor::{OnDry, OnExit, OnReply};
 pub use async_thread::AsyncThread;
-pub use control::{Control, PartitionHandle};
+pub use control::{Control, PartitionHandle, Settle, Summons, Vacated};
 pub use idle::{Ladder, Rest};
-pub use partition::{Look, Partition, Progress};
+pub use partition::{Instance, Look, Partition, Progress};
 pub use system::{PartitionSeed, SystemThread};

@@ -41,16 +41,24 @@ pub struct Look {
     pub folded: Vec<Folded>,
 }
 
-struct Slot {
-    name: String,
-    task: Box<dyn Task>,
-    done: bool,
+/// An instance of a task, as a partition runs it.
+pub struct Instance {
+    /// Index of the task in the graph.
+    pub task: usize,
+    /// Which of its instances it is.
+    pub index: usize,
+    /// What the task is called.
+    pub name: String,
+    /// The instance itself.
+    pub running: Box<dyn Task>,
+    /// It has come to its end.
+    pub is_done: bool,
 }
 
 /// One partition of a job.
 pub struct Partition {
     /// In the order of the graph: sources first.
-    slots: Vec<Slot>,
+    slots: Vec<Instance>,
     metrics: PartitionMetrics,
     clock: Box<dyn Clock>,
     index: usize,
@@ -70,10 +78,16 @@ impl Partition {
         metrics: PartitionMetrics,
         clock: Box<dyn Clock>,
     ) -> Self {
-        let slots =
-            tasks.into_iter().map(|(name, task)| Slot { name, task, done: false }).collect();
+        let slots = tasks.into_iter().enumerate();
+        let slots = slots.map(|(task, (name, running))| Instance {
+            task,
+            index,
+            name,
+            running,
+            is_done: false,
+        });
         Partition {
-            slots,
+            slots: slots.collect(),
             metrics,
             clock,
             index,
@@ -81,6 +95,18 @@ impl Partition {
             replies: Vec::new(),
             said: Vec::new(),
         }
+    }
+
+    /// A partition that is given its tasks [later](Self::seat).
+    pub fn vacant(index: usize, metrics: PartitionMetrics, clock: Box<dyn Clock>) -> Self {
+        let mut partition = Partition::new(index, Vec::new(), metrics, clock);
+        partition.seat(Vec::new());
+        partition
+    }
+
+    /// Whether it has no tasks.
+    pub fn is_vacant(&self) -> bool {
+        self.slots.is_empty()
     }
 
     /// Its index in the job.
@@ -125,25 +151,39 @@ impl Partition {
     /// # Errors
     /// As for [`turn`](Self::turn).
     pub fn step(&mut self, index: usize) -> Result<Step> {
-        let slot = &mut self.slots[index];
-        if slot.done {
+        if self.slots[index].is_done {
             return Ok(Step { done: true, ..Step::default() });
         }
+        let step = self.run(index, |task, step| task.step(step))?;
+        if step.done {
+            let slot = &mut self.slots[index];
+            slot.is_done = true;
+            self.metrics.task(slot.task).set_done();
+        }
+        Ok(step)
+    }
+
+    /// Has one task do something.
+    fn run<R>(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut dyn Task, &mut StepContext<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let slot = &mut self.slots[index];
         let mut context = StepContext {
             now: self.clock.now(),
             clock: &*self.clock,
-            metrics: self.metrics.task(index),
+            metrics: self.metrics.task(slot.task),
             batches_max: BATCHES_PER_STEP,
             replies: &mut self.said,
         };
-        let outcome = catch_unwind(AssertUnwindSafe(|| slot.task.step(&mut context)));
-        let step = match outcome {
-            Ok(step) => step.map_err(|error| of_task(&slot.name, error))?,
+        let outcome = catch_unwind(AssertUnwindSafe(|| act(&mut *slot.running, &mut context)));
+        let answer = match outcome {
+            Ok(answer) => answer.map_err(|error| of_task(&slot.name, error))?,
             Err(panic) => return Err(panicked(&slot.name, &*panic)),
         };
-        slot.done = step.done;
         self.replies.extend(self.said.drain(..).map(|reply| (index, reply)));
-        Ok(step)
+        Ok(answer)
     }
 
     /// How many tasks it has.
@@ -151,27 +191,70 @@ impl Partition {
         self.slots.len()
     }
 
+    /// What one of its tasks is called.
+    pub fn task_name(&self, index: usize) -> &str {
+        &self.slots[index].name
+    }
+
     /// Whether one of its tasks is done.
     pub fn is_task_done(&self, index: usize) -> bool {
-        self.slots[index].done
+        self.slots[index].is_done
     }
 
     /// Whether all its tasks are done.
     pub fn is_done(&self) -> bool {
-        self.slots.iter().all(|slot| slot.done)
+        self.slots.iter().all(|slot| slot.is_done)
+    }
+
+    /// Whether all its tasks have stopped, or come to their end.
+    pub fn is_at_rest(&self) -> bool {
+        self.slots.iter().all(|slot| slot.is_done || slot.running.is_stopped())
+    }
+
+    /// Finishes the sinks of tasks that `leaves` names by their indexes: they are dropped then.
+    /// `false` asks to be called again.
+    ///
+    /// # Errors
+    /// As for [`turn`](Self::turn).
+    pub fn retire(&mut self, leaves: &[usize]) -> Result<bool> {
+        let mut is_done = true;
+        for index in 0..self.slots.len() {
+            if leaves.contains(&self.slots[index].task) {
+                is_done &= self.run(index, |task, step| task.retire(step))?;
+            }
+        }
+        Ok(is_done)
+    }
+
+    /// Gives its tasks up. They are at rest.
+    pub fn vacate(&mut self) -> Vec<Instance> {
+        let slots = std::mem::take(&mut self.slots);
+        for slot in &slots {
+            self.metrics.task(slot.task).set_instances(0);
+        }
+        slots
+    }
+
+    /// Runs these instances from now on, in the order of the graph.
+    pub fn seat(&mut self, slots: Vec<Instance>) {
+        self.slots = slots;
+        for task in 0..self.metrics.readings().tasks().len() {
+            let running = self.slots.iter().filter(|slot| slot.task == task && !slot.is_done);
+            self.metrics.task(task).set_instances(running.count());
+        }
     }
 
     /// Asks the sources to end; what they have let in is still worked off.
     pub fn drain(&mut self) {
         for slot in &mut self.slots {
-            slot.task.drain();
+            slot.running.drain();
         }
     }
 
     /// Passes an order on to the task that it is for.
     pub fn tell(&mut self, order: &Order) {
         for (index, slot) in self.slots.iter_mut().enumerate() {
-            self.replies.extend(slot.task.tell(order).map(|reply| (index, reply)));
+            self.replies.extend(slot.running.tell(order).map(|reply| (index, reply)));
         }
     }
 
@@ -180,14 +263,14 @@ impl Partition {
     /// * `with_sample` - also what its keys cost since the last such look.
     pub fn look(&mut self, with_sample: bool) -> Look {
         let mut folded = Vec::new();
-        self.slots.iter().for_each(|slot| slot.task.folded(&mut folded));
-        let tasks = self.slots.iter_mut().enumerate().filter(|(_, slot)| !slot.done);
+        self.slots.iter().for_each(|slot| slot.running.folded(&mut folded));
+        let tasks = self.slots.iter_mut().filter(|slot| !slot.is_done);
         let metrics = &mut self.metrics;
         Look {
             at: self.clock.now(),
             time_ns: metrics.readings().time().parts_ns(),
             tasks: tasks
-                .filter_map(|(index, slot)| slot.task.look(metrics.task(index), with_sample))
+                .filter_map(|slot| slot.running.look(metrics.task(slot.task), with_sample))
                 .collect(),
             folded,
         }

@@ -1,7 +1,8 @@
 //! The only file that builds an actix `System`: one unpinned thread of its own per job, with an
 //! arbiter (a thread with a runtime) per partition.
 
-use std::sync::mpsc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub struct PartitionSeed {
 pub struct SystemThread {
     thread: Option<JoinHandle<()>>,
     system: System,
+    /// One per partition, in order.
+    arbiters: Arc<Mutex<Vec<Arbiter>>>,
 }
 
 impl SystemThread {
@@ -59,26 +62,26 @@ impl SystemThread {
     /// [`ErrorKind::TryAgain`] if the operating system has no thread to give.
     pub fn start(seeds: Vec<PartitionSeed>) -> Result<(SystemThread, Vec<PartitionHandle>)> {
         let (started, start) = mpsc::channel();
+        let arbiters = Arc::<Mutex<Vec<Arbiter>>>::default();
+        let own = Arc::clone(&arbiters);
         let thread = std::thread::Builder::new()
             .name(SYSTEM_THREAD.to_owned())
             .spawn(move || {
                 let system = System::new();
-                let arbiters: Vec<Arbiter> = seeds.iter().map(|_| Arbiter::new()).collect();
+                // Threads first: if there are too few, no partition has begun.
+                let threads: Vec<Arbiter> = seeds.iter().map(|_| Arbiter::new()).collect();
                 let handles = seeds
                     .into_iter()
-                    .zip(&arbiters)
+                    .zip(&threads)
                     .enumerate()
                     .map(|(index, (seed, arbiter))| start_partition(index, seed, arbiter))
                     .collect::<Vec<_>>();
+                *lock(&own) = threads;
                 // The receiver waits below; it cannot be gone.
                 let _ = started.send((System::current(), handles));
                 // The exit code is always 0: outcomes are reported by `on_exit`.
                 let _ = system.run();
-                for arbiter in arbiters {
-                    arbiter.stop();
-                    // A panic outside a step has nowhere else to go; the job was told by then.
-                    let _ = arbiter.join();
-                }
+                std::mem::take(&mut *lock(&own)).into_iter().for_each(end);
             })
             .map_err(|error| {
                 Error::new(ErrorKind::TryAgain, "cannot start a thread").with_source(error)
@@ -86,7 +89,38 @@ impl SystemThread {
         let (system, handles) = start.recv().map_err(|_| {
             Error::new(ErrorKind::TryAgain, "cannot start the partitions' threads; fewer may fit")
         })?;
-        Ok((SystemThread { thread: Some(thread), system }, handles))
+        Ok((SystemThread { thread: Some(thread), system, arbiters }, handles))
+    }
+
+    /// Starts one more thread per seed, for partitions behind those that there are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TryAgain`] if the operating system has no thread to give; none is started then.
+    pub fn add(&self, seeds: Vec<PartitionSeed>) -> Result<Vec<PartitionHandle>> {
+        let (started, start) = mpsc::channel();
+        let arbiters = Arc::clone(&self.arbiters);
+        // Threads inherit where they may run from the one that starts them.
+        self.system.arbiter().spawn_fn(move || {
+            let threads = catch_unwind(AssertUnwindSafe(|| {
+                seeds.iter().map(|_| Arbiter::new()).collect::<Vec<_>>()
+            }));
+            let Ok(threads) = threads else { return };
+            let mut arbiters = lock(&arbiters);
+            let first = arbiters.len();
+            let handle = |(at, (seed, arbiter))| start_partition(first + at, seed, arbiter);
+            let handles: Vec<_> = seeds.into_iter().zip(&threads).enumerate().map(handle).collect();
+            arbiters.extend(threads);
+            let _ = started.send(handles);
+        });
+        start.recv().map_err(|_| {
+            Error::new(ErrorKind::TryAgain, "cannot start the partitions' threads; fewer may fit")
+        })
+    }
+
+    /// Ends the threads of all partitions but the first so many, which have ended by themselves.
+    pub fn keep(&self, partitions: usize) {
+        let ended: Vec<Arbiter> = lock(&self.arbiters).drain(partitions..).collect();
+        ended.into_iter().for_each(end);
     }
 
     /// A way to have something called after a while, on the system's own thread, which is not
@@ -124,6 +158,16 @@ impl Drop for SystemThread {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn lock(arbiters: &Mutex<Vec<Arbiter>>) -> MutexGuard<'_, Vec<Arbiter>> {
+    arbiters.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn end(arbiter: Arbiter) {
+    arbiter.stop();
+    // A panic outside a step has nowhere else to go; the job was told by then.
+    let _ = arbiter.join();
 }
 
 fn start_partition(index: usize, seed: PartitionSeed, arbiter: &Arbiter) -> PartitionHandle {

@@ -11,6 +11,7 @@ use crate::dataflow::{Order, Reply};
 use crate::metrics::Moves;
 use crate::routing::MoveId;
 use crate::runtime::{OnDry, OnReply, PartitionHandle};
+use crate::supervisor::account::Account;
 use crate::supervisor::decision::Action;
 use crate::supervisor::grants::{Denied, Grants, Next, Proposal};
 use crate::supervisor::load::{Occasion, Unit};
@@ -22,13 +23,24 @@ const MAILBOX: usize = 1_024;
 /// Between two looks at the load.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Where it writes down what it sees and does, for others to read.
+pub struct Books {
+    /// What came of moves.
+    pub ledger: Arc<Mutex<Moves>>,
+    /// What was seen and decided last.
+    pub account: Arc<Mutex<Account>>,
+}
+
 /// One job's supervisor.
 pub struct Supervisor {
     grants: Grants,
     partitions: Vec<PartitionHandle>,
-    ledger: Arc<Mutex<Moves>>,
+    books: Books,
     /// `None` if nothing is to move by itself.
     rebalancer: Option<Rebalancer>,
+    /// How often all of that was renewed: what partitions of before say comes too late.
+    renewed: u32,
+    is_ticking: bool,
 }
 
 /// The way to a supervisor, for those who have something to say before it is there.
@@ -79,6 +91,33 @@ impl Address {
         supervisor.connected()
     }
 
+    /// Lets no more moves begin; says how many are still open. `None` if there is no supervisor.
+    pub fn halt(&self) -> Option<usize> {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        self.0.get()?.try_send(Halt(answer)).ok()?;
+        answered.recv().ok()
+    }
+
+    /// Lets moves begin again.
+    pub fn resume(&self) {
+        if let Some(supervisor) = self.0.get() {
+            let _ = supervisor.try_send(Resume);
+        }
+    }
+
+    /// Has the supervisor look after other partitions from now on. No move is open.
+    pub fn renew(
+        &self,
+        grants: Grants,
+        partitions: Vec<PartitionHandle>,
+        rebalancer: Option<Rebalancer>,
+    ) {
+        if let Some(supervisor) = self.0.get() {
+            // There is room: partitions that have stopped say nothing.
+            let _ = supervisor.try_send(Renew { grants, partitions, rebalancer });
+        }
+    }
+
     /// Lets no more moves begin.
     pub fn drain(&self) {
         if let Some(supervisor) = self.0.get() {
@@ -88,15 +127,33 @@ impl Address {
 }
 
 impl Supervisor {
-    /// Grants moves of these partitions, books in `ledger` what comes of them, and begins those
-    /// that `rebalancer` decides on.
+    /// Grants moves of these partitions, and begins those that `rebalancer` decides on.
     pub fn new(
         grants: Grants,
         partitions: Vec<PartitionHandle>,
-        ledger: Arc<Mutex<Moves>>,
+        books: Books,
         rebalancer: Option<Rebalancer>,
     ) -> Self {
-        Supervisor { grants, partitions, ledger, rebalancer }
+        let mut supervisor =
+            Supervisor { grants, partitions, books, rebalancer, renewed: 0, is_ticking: false };
+        supervisor.open_account();
+        supervisor
+    }
+
+    fn open_account(&mut self) {
+        if let Some(rebalancer) = &mut self.rebalancer {
+            rebalancer.report_to(&self.books.account);
+        }
+    }
+
+    /// Looks at the load from now on, if anybody wants to know it.
+    fn tick(&mut self, context: &mut Context<Self>) {
+        if self.rebalancer.is_some() && !self.is_ticking {
+            self.is_ticking = true;
+            context.run_interval(TICK, |supervisor, context| {
+                supervisor.look(Occasion::Tick, context);
+            });
+        }
     }
 
     /// Asks all partitions how they fare, and then the policy what to do about it.
@@ -108,7 +165,11 @@ impl Supervisor {
         }
         for (index, partition) in self.partitions.iter().enumerate() {
             let look = partition.look(occasion == Occasion::Tick).into_actor(self);
+            let asked = self.renewed;
             context.spawn(look.map(move |look, supervisor, _| {
+                if asked != supervisor.renewed {
+                    return;
+                }
                 let Some(rebalancer) = &mut supervisor.rebalancer else { return };
                 if rebalancer.take(index, look) {
                     rebalancer.decide(MonotonicClock.now(), &supervisor.grants);
@@ -142,7 +203,7 @@ impl Supervisor {
         self.grants.combine(domain, key, is_combined)?;
         self.partitions.iter().for_each(PartitionHandle::wake);
         if is_combined {
-            self.ledger.lock().unwrap_or_else(PoisonError::into_inner).combined_keys += 1;
+            self.books.ledger.lock().unwrap_or_else(PoisonError::into_inner).combined_keys += 1;
         }
         Ok(())
     }
@@ -156,7 +217,7 @@ impl Supervisor {
     }
 
     fn follow(&mut self, next: Next) {
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = self.books.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         match next {
             Next::Wake => self.partitions.iter().for_each(PartitionHandle::wake),
             Next::Cancel(moved) => {
@@ -190,11 +251,7 @@ impl Actor for Supervisor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX);
-        if self.rebalancer.is_some() {
-            context.run_interval(TICK, |supervisor, context| {
-                supervisor.look(Occasion::Tick, context);
-            });
-        }
+        self.tick(context);
     }
 }
 
@@ -286,5 +343,60 @@ impl Handler<Drain> for Supervisor {
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) {
         self.grants.drain();
+    }
+}
+
+/// Nothing is to begin any more; the answer is what is open.
+struct Halt(SyncSender<usize>);
+
+impl Message for Halt {
+    type Result = ();
+}
+
+impl Handler<Halt> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Halt(answer): Halt, _: &mut Context<Self>) {
+        self.grants.drain();
+        // Who asked may have gone.
+        let _ = answer.try_send(self.grants.open());
+    }
+}
+
+/// What had to be waited for is put off.
+struct Resume;
+
+impl Message for Resume {
+    type Result = ();
+}
+
+impl Handler<Resume> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Resume, _: &mut Context<Self>) {
+        self.grants.resume();
+    }
+}
+
+/// The job has been laid out anew.
+struct Renew {
+    grants: Grants,
+    partitions: Vec<PartitionHandle>,
+    rebalancer: Option<Rebalancer>,
+}
+
+impl Message for Renew {
+    type Result = ();
+}
+
+impl Handler<Renew> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, renew: Renew, context: &mut Context<Self>) {
+        self.renewed += 1;
+        (self.grants, self.partitions) = (renew.grants, renew.partitions);
+        self.rebalancer = renew.rebalancer;
+        self.open_account();
+        self.tick(context);
     }
 }

@@ -291,6 +291,11 @@ impl Grants {
         self.is_draining = true;
     }
 
+    /// Grants moves again: what they were to make way for has been put off.
+    pub fn resume(&mut self) {
+        self.is_draining = false;
+    }
+
     /// Moves that are open.
     pub fn open(&self) -> usize {
         self.open.len()
@@ -441,5 +446,7 @@ mod tests {
         grants.end_barrier();
         grants.drain();
         assert_eq!(grants.propose(&groups(0, &[5], 0, 1)), Err(Denied::Draining));
+        grants.resume();
+        assert!(grants.propose(&groups(0, &[5], 0, 1)).is_ok());
     }
 }

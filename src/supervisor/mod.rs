@@ -25,7 +25,7 @@ mod sample;
 mod trace;
 
 pub use account::Account;
-pub use actor::{Address, Supervisor};
+pub use actor::{Address, Books, Supervisor};
 pub use adviser::Adviser;
 pub use average::Average;
 pub use check::checked;

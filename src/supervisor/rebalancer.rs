@@ -53,9 +53,9 @@ impl Rebalancer {
         self
     }
 
-    /// What it last saw and decided, for whoever asks.
-    pub fn account(&self) -> Arc<Mutex<Account>> {
-        Arc::clone(&self.account)
+    /// Keeps what it last saw and decided in `account`, for whoever asks.
+    pub fn report_to(&mut self, account: &Arc<Mutex<Account>>) {
+        self.account = Arc::clone(account);
     }
 
     /// Whether a look at the others may find work for `thief`: one of them was short of time when
@@ -172,12 +172,12 @@ mod tests {
     #[test]
     fn what_cannot_begin_is_told_and_what_has_not_begun_is_dropped() {
         let once = || Adviser::new(Box::new(Once(false)));
-        let mut rebalancer = Rebalancer::new(2, 1, once());
+        let (mut rebalancer, account) = (Rebalancer::new(2, 1, once()), Arc::default());
+        rebalancer.report_to(&account);
         tick(&mut rebalancer, 100);
         assert!(matches!(rebalancer.next(), Some(Action::Move { from: 0, to: 1, .. })));
         rebalancer.deny(150, Denied::Draining);
         assert_eq!(rebalancer.next(), None);
-        let account = rebalancer.account();
         let account = account.lock().expect("nobody panics");
         let told: Vec<_> =
             account.decisions().map(|(at, decision)| (*at, decision.to_string())).collect();

@@ -139,6 +139,10 @@ impl<P: Send> Lanes<Stamped<Event>, P> for Listening<P> {
         self.lanes.waiting()
     }
 
+    fn watermark(&self) -> Timestamp {
+        self.lanes.watermark()
+    }
+
     fn hold_back(&mut self, id: MoveId, batch: &mut Batch<Stamped<Event>, P>) {
         self.lanes.hold_back(id, batch);
     }

@@ -1,28 +1,32 @@
 //! Tasks: a chain of operators with its input and its end, as the partition's loop sees it.
 
+mod barrier;
 mod costs;
+mod intake;
 mod look;
 mod moving;
+mod rescaling;
 mod step;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 pub use costs::{KeySample, KeyTap};
 pub use look::TaskLook;
 pub use step::{Order, Reply, Step, StepContext, Task};
 
-use crate::dataflow::input::{Input, Intake};
+use crate::dataflow::input::Input;
+use crate::dataflow::task::barrier::Barrier;
 use crate::dataflow::task::costs::KeyCosts;
-use crate::dataflow::{Chain, End, Flow, Folded, Passed, Polled, Signal};
+use crate::dataflow::task::rescaling::Settling;
+use crate::dataflow::{Chain, End, Flow, Folded, Passed, Signal};
 use crate::error::Result;
-use crate::exchange::Mark;
+use crate::hand_over::Parcel;
 use crate::metrics::{Tally, TaskMetrics};
 use crate::record::Batch;
+use crate::routing::{Move, Units};
 use crate::time::watermark::Progress;
 use crate::time::{Nanos, Timestamp};
-
-/// A step begins no batch after so long, even if more were allowed. With much work on each record a
-/// turn would take milliseconds, and who waits for the partition would wait for that: its mailbox,
-/// units that move, watermarks.
-const STEP_NS: Nanos = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -34,15 +38,6 @@ enum Phase {
     /// The chain has been told everything. When it has nothing left, the end is flushed.
     Closing,
     Done,
-}
-
-/// How far a barrier has come through a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Barrier {
-    /// What is under way in the chain comes first.
-    Arrived(u64),
-    /// It is on its way onto the lanes.
-    Leaving(u64),
 }
 
 /// The task of a chain `C` that ends in `E`.
@@ -57,12 +52,24 @@ pub struct ChainTask<C: Chain, E> {
     passing: Option<Signal>,
     /// The barrier that has come in and not gone out yet. Until it has, nothing else enters.
     barrier: Option<Barrier>,
+    /// Barriers that its source lets in behind that one.
+    barriers: VecDeque<u64>,
     /// A stage has event time to tell, and there was no room for what that may make.
     owes_time: bool,
     /// When the source wants to be asked again.
     input_wake_at: Option<Nanos>,
     /// What its keys cost, if somebody wants to know.
     costs: Option<Box<KeyCosts>>,
+    /// A stop has come through. Until it is off, nothing is done.
+    is_stopped: bool,
+    /// Stops up to this one are off.
+    off: u64,
+    /// What has to be done before anything enters, in a layout that is not the first.
+    settling: Option<Box<Settling>>,
+    /// What the metrics know of its tally.
+    tallied: Tally,
+    /// What they know of records over each output.
+    sent_known: Vec<u64>,
 }
 
 impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
@@ -76,124 +83,15 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             phase: Phase::Running,
             passing: None,
             barrier: None,
+            barriers: VecDeque::new(),
             owes_time: false,
             input_wake_at: None,
             costs: None,
-        }
-    }
-
-    /// Works off batches until the input has none, the budget is spent, or end or chain closes.
-    /// Returns how many records it took in, and whether there was a batch: one without records may
-    /// have brought time, and more may wait behind it.
-    fn run(&mut self, step: &mut StepContext<'_>) -> Result<(u64, bool)> {
-        let (mut taken, mut moved) = (0, false);
-        let until = step.now.saturating_add(STEP_NS);
-        for _ in 0..step.batches_max {
-            if !self.chain.is_open() {
-                break;
-            }
-            let records = match self.input {
-                Input::Lanes { .. } => self.work_off(step)?,
-                Input::Source(_) => self.poll(step)?,
-            };
-            taken += records.unwrap_or(0);
-            moved |= records.is_some();
-            let is_over = records.is_none()
-                || step.now >= until
-                || self.phase != Phase::Running
-                || self.barrier.is_some();
-            if is_over || (!self.end.is_open() && !self.end.retry(step)?) {
-                break;
-            }
-        }
-        Ok((taken, moved))
-    }
-
-    /// Lets the source emit into the chain; returns how many records, `None` if it has none.
-    fn poll(&mut self, step: &mut StepContext<'_>) -> Result<Option<u64>> {
-        let Input::Source(source) = &mut self.input else { return Ok(None) };
-        let before = source.given();
-        self.end.begin_slice(step.now, step.now);
-        let polled = self.chain.poll(source, step.now, &mut self.end)?;
-        let given = source.given() - before;
-        self.end.end_slice(step)?;
-        self.input_wake_at = None;
-        if given > 0 && polled != Polled::Done {
-            return Ok(Some(given));
-        }
-        self.rest(polled, step.now);
-        Ok((given > 0).then_some(given))
-    }
-
-    /// Works off the batch in hand as far as there is room; returns how many records of it, `None`
-    /// if there is no batch.
-    fn work_off(&mut self, step: &mut StepContext<'_>) -> Result<Option<u64>> {
-        if self.batch.is_empty() && !self.fetch(step)? {
-            return Ok(None);
-        }
-        let before = self.batch.len() as u64;
-        self.batch.taken = step.now;
-        self.end.begin_slice(self.batch.intake, step.now);
-        if self.costs.as_mut().is_some_and(|costs| costs.takes_next()) {
-            self.push_watched(step);
-        } else {
-            self.chain.push_batch(&mut self.batch, &mut self.end);
-        }
-        self.end.end_slice(step)?;
-        Ok(Some(before - self.batch.len() as u64))
-    }
-
-    /// Takes the next batch into hand; `false` if there is none, or if what came first has not come
-    /// through the chain.
-    fn fetch(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        let edge = loop {
-            let Input::Lanes { lanes, moves } = &mut self.input else { return Ok(false) };
-            match lanes.next(&mut self.batch) {
-                Intake::Batch => {
-                    let edge = lanes.edge_in_hand();
-                    if moves.as_ref().is_none_or(|moves| !moves.is_taking()) {
-                        break edge;
-                    }
-                    if self.lets_in() {
-                        break edge;
-                    }
-                }
-                Intake::Barrier(barrier) => {
-                    self.barrier = Some(Barrier::Arrived(barrier));
-                    return Ok(false);
-                }
-                Intake::Progress(progress) => {
-                    let signal = match progress {
-                        Progress::Watermark(time) => Signal::Watermark(time),
-                        Progress::Idle => Signal::Idle,
-                    };
-                    if self.pass(signal, step)? == Flow::More || !self.end.is_open() {
-                        return Ok(false);
-                    }
-                }
-                Intake::Nothing(polled) => {
-                    self.rest(polled, step.now);
-                    return Ok(false);
-                }
-            }
-        };
-        step.now = step.clock.now();
-        step.metrics.queue_wait(edge, self.batch.sent, step.now);
-        step.metrics.received(edge, self.batch.len() as u64);
-        Ok(true)
-    }
-
-    /// Notes why the input gives nothing.
-    fn rest(&mut self, polled: Polled, now: Nanos) {
-        match polled {
-            Polled::Ready => self.input_wake_at = Some(now),
-            Polled::Until(time) => self.input_wake_at = Some(time),
-            Polled::Pending => {}
-            Polled::Done => {
-                if self.may_end() {
-                    self.phase = Phase::LastTime;
-                }
-            }
+            is_stopped: false,
+            off: 0,
+            settling: None,
+            tallied: Tally::default(),
+            sent_known: Vec::new(),
         }
     }
 
@@ -218,28 +116,6 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         Ok(Flow::Done)
     }
 
-    /// Brings a barrier that has come in to the lanes behind it, once everything before it is
-    /// there; `true` if something moved.
-    fn bring_barrier(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        match self.barrier {
-            Some(Barrier::Arrived(barrier)) => {
-                if self.passing.is_some() || !self.chain.is_quiet() {
-                    return Ok(false);
-                }
-                self.end.mark(Mark::Barrier(barrier));
-                self.barrier = Some(Barrier::Leaving(barrier));
-                self.end.retry(step)?;
-                Ok(true)
-            }
-            Some(Barrier::Leaving(barrier)) if !self.end.is_marking() => {
-                self.barrier = None;
-                step.replies.push(Reply::Passed(barrier));
-                Ok(true)
-            }
-            Some(Barrier::Leaving(_)) | None => Ok(false),
-        }
-    }
-
     /// Brings the end of the input to the end of the task; `true` if something moved.
     fn wind_up(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
         let mut progressed = false;
@@ -262,7 +138,6 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         }
         if self.phase == Phase::Closing && self.end.finish(step)? {
             self.phase = Phase::Done;
-            step.metrics.set_done();
             progressed = true;
         }
         Ok(progressed)
@@ -291,6 +166,9 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         if let Some(signal) = waits {
             self.pass(signal, step)?;
         }
+        if self.settling.is_some() && !self.settle_in(step)? {
+            return Ok((0, self.end.is_open()));
+        }
         let (mut taken, mut moved) = (0, waits.is_some());
         let mut may_enter = true;
         if self.has_moves() {
@@ -299,12 +177,13 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             may_enter = !self.is_pausing();
         }
         moved |= self.bring_barrier(step)?;
-        if may_enter && self.barrier.is_none() && self.is_free_of_signals() {
+        may_enter &= self.barrier.is_none() && !self.is_stopped;
+        if may_enter && self.is_free_of_signals() {
             let (records, has_come) = self.take_in(step)?;
             taken += records;
             moved |= has_come | self.bring_barrier(step)?;
         }
-        if !self.is_giving() {
+        if !self.is_giving() && !self.is_stopped {
             // Also while nothing enters: a stage that has closed opens when it is told the time.
             moved |= self.tell_time(step)?;
         }
@@ -316,20 +195,18 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         self.passing.is_none() && self.end.is_open()
     }
 
-    /// Lets records in; returns how many, and whether there was anything.
-    fn take_in(&mut self, step: &mut StepContext<'_>) -> Result<(u64, bool)> {
-        if self.owes_time {
-            self.tell_time(step)?;
+    /// Adds what it has counted since the last time to `metrics`, which may be those of other
+    /// instances too.
+    fn book(&mut self, metrics: &mut TaskMetrics) {
+        let mut tally = Tally::default();
+        self.input.count(&mut tally);
+        self.chain.count(&mut tally);
+        metrics.add_tally(tally.since(std::mem::replace(&mut self.tallied, tally)));
+        self.sent_known.resize(metrics.outputs(), 0);
+        for (output, known) in self.sent_known.iter_mut().enumerate() {
+            let sent = self.end.sent_over(output);
+            metrics.add_sent(output, sent - std::mem::replace(known, sent));
         }
-        let (mut taken, mut moved) = (0, false);
-        if self.is_free_of_signals() {
-            (taken, moved) = self.run(step)?;
-        }
-        if self.has_moves() {
-            // What came for units that have not settled.
-            taken += self.work_off_moved(step)?;
-        }
-        Ok((taken, moved))
     }
 
     /// When the next step has something to do at the latest. With a full end nothing enters, so
@@ -346,10 +223,10 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     }
 }
 
-impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
+impl<C: Chain, E: End<C::Out> + 'static> Task for ChainTask<C, E> {
     fn step(&mut self, step: &mut StepContext<'_>) -> Result<Step> {
-        if self.phase == Phase::Done {
-            return Ok(Step { done: true, ..Step::default() });
+        if self.phase == Phase::Done || self.is_stopped {
+            return Ok(Step { done: self.phase == Phase::Done, ..Step::default() });
         }
         let sent_before = self.end.sent();
         let started = step.now;
@@ -371,11 +248,7 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
         progressed |= taken > 0 || sent != sent_before;
         if progressed {
             step.now = step.clock.now();
-            let mut tally = Tally::default();
-            self.input.count(&mut tally);
-            self.chain.count(&mut tally);
-            step.metrics.set_tally(tally);
-            step.metrics.set_sent(|output| self.end.sent_over(output));
+            self.book(step.metrics);
             step.metrics.step(taken, sent.0 - sent_before.0, step.now.saturating_sub(started));
         }
         if is_open {
@@ -415,13 +288,37 @@ impl<C: Chain, E: End<C::Out>> Task for ChainTask<C, E> {
                 None
             }
             Order::Barrier(barrier) => {
-                if let Input::Source(_) = self.input
-                    && self.phase == Phase::Running
-                {
-                    self.barrier = Some(Barrier::Arrived(*barrier));
-                }
+                self.let_barrier_in(*barrier);
+                None
+            }
+            Order::GoOn(stop) => {
+                self.call_off(*stop);
                 None
             }
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    fn watermark(&self) -> Timestamp {
+        self.input.watermark()
+    }
+
+    fn give_all(&mut self, units: &Units) -> Option<Parcel> {
+        self.give_parcel(units)
+    }
+
+    fn get_all(&mut self, moved: Arc<Move>, parcel: Parcel) {
+        self.get_parcel(moved, parcel);
+    }
+
+    fn end_at_once(&mut self) {
+        self.close_at_once();
+    }
+
+    fn retire(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        Ok(self.phase == Phase::Done || self.end.feeds_lanes() || self.end.finish(step)?)
     }
 }

@@ -1,14 +1,15 @@
 //! What a partition's loop sees of a task.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::dataflow::Folded;
 use crate::dataflow::task::{KeyTap, TaskLook};
 use crate::error::Result;
-use crate::hand_over::MoveReport;
+use crate::hand_over::{MoveReport, Parcel};
 use crate::metrics::TaskMetrics;
-use crate::routing::{Move, MoveId};
-use crate::time::{Clock, Nanos};
+use crate::routing::{Move, MoveId, Units};
+use crate::time::{Clock, Nanos, Timestamp};
 
 /// What a task gets for one step.
 pub struct StepContext<'a> {
@@ -31,8 +32,11 @@ pub enum Order {
     Offer(Arc<Move>),
     /// Forget a move that it has accepted: it will not be.
     Cancel(MoveId),
-    /// Let this barrier in, if it has a source: what that has given so far is before it.
+    /// Let this barrier in, if it has a source: what that has given so far is before it. It stops
+    /// tasks if it is one of those [that do](crate::exchange::STOPS).
     Barrier(u64),
+    /// The stop of this number is off.
+    GoOn(u64),
 }
 
 /// What a task says to whoever controls the job.
@@ -63,7 +67,7 @@ pub struct Step {
 
 /// One running task of one partition. Stepped on the partition's thread, in turns from the sinks
 /// to the sources. Never blocks.
-pub trait Task: Send {
+pub trait Task: Any + Send {
     /// Takes in at most [`StepContext::batches_max`] batches, as far as there is room for what
     /// they make.
     ///
@@ -95,5 +99,40 @@ pub trait Task: Send {
     /// Adds how many records of each combined key it has folded since the start.
     fn folded(&self, folded: &mut Vec<Folded>) {
         let _ = folded;
+    }
+
+    /// Whether it has stopped: everything before the stop is worked off and out, and it does
+    /// nothing until it goes on.
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    /// How far event time has come on its input, if it reads lanes.
+    fn watermark(&self) -> Timestamp {
+        Timestamp::MIN
+    }
+
+    /// Gives everything that it keeps for these units, if it keeps state by key. It has stopped.
+    fn give_all(&mut self, units: &Units) -> Option<Parcel> {
+        let _ = units;
+        None
+    }
+
+    /// Keeps what another instance gave of these units, before its first step in a layout.
+    fn get_all(&mut self, moved: Arc<Move>, parcel: Parcel) {
+        let _ = (moved, parcel);
+    }
+
+    /// There is nothing to be done by it but to end: others have come to their end before.
+    fn end_at_once(&mut self) {}
+
+    /// Finishes its sink, if it has one; `false` asks to be called again. It has stopped, and is
+    /// dropped then.
+    ///
+    /// # Errors
+    /// What the sink reports.
+    fn retire(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
+        let _ = step;
+        Ok(true)
     }
 }

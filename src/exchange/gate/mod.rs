@@ -118,6 +118,16 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
         }
     }
 
+    /// Goes on from `watermark`: time does not go back to where its lanes begin, which are new.
+    pub fn go_on_from(&mut self, watermark: Timestamp) {
+        self.inputs.go_on_from(watermark);
+    }
+
+    /// How far event time has come over all its lanes.
+    pub fn watermark(&self) -> Timestamp {
+        self.inputs.watermark()
+    }
+
     /// How many lanes it has; those of one edge lie together, in the order of their origins.
     pub fn lanes(&self) -> usize {
         self.lanes.len()

@@ -77,6 +77,7 @@ where
 {
     type Out = T;
     const NAME: &'static str = "with_broadcast";
+    const BOUND: Option<&'static str> = Some("one on another partition would not have its table");
 
     fn on_record<E: Emit<T>>(&mut self, record: Either<L, R>, out: &mut Collector<'_, E>) {
         match record {

@@ -15,6 +15,7 @@ mod moves_test;
 #[cfg(any(test, feature = "cli"))]
 mod moving_job;
 mod parts;
+mod rescales;
 
 use std::sync::atomic::Ordering;
 
@@ -86,6 +87,8 @@ pub struct Simulation {
     clock_jumps: bool,
     steps_max: u64,
     moves: Option<RandomMoves>,
+    /// One step in so many begins a rescale.
+    rescales: Option<u64>,
     parcels: usize,
     staged: usize,
 }
@@ -104,6 +107,7 @@ impl Simulation {
             clock_jumps: false,
             steps_max: STEPS_MAX,
             moves: None,
+            rescales: None,
             parcels: PARCELS,
             staged: STAGED_RECORDS,
         }
@@ -177,6 +181,14 @@ impl Simulation {
     #[cfg(any(test, feature = "cli"))]
     pub(crate) fn moves(mut self, moves: RandomMoves) -> Simulation {
         self.moves = Some(moves);
+        self
+    }
+
+    /// Gives the job more partitions or fewer while it runs, up to 6: one step in so many begins
+    /// that. With [`moves`](Self::moves) only, which have to come to their end first.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn rescales(mut self, one_in: u64) -> Simulation {
+        self.rescales = Some(one_in);
         self
     }
 
@@ -313,6 +325,10 @@ impl Simulated {
         if self.runs.asked.clock_jumps && self.runs.random.one_in(JUMP_ONE_IN) {
             self.clock.advance(1 << self.runs.random.within(20..=JUMP_BITS_MAX));
         }
+        if self.run_rescale()? {
+            self.runs.idle_rounds = 0;
+            return Ok(());
+        }
         if self.is_movers_turn() {
             self.runs.idle_rounds = 0;
             self.run_mover();
@@ -420,8 +436,9 @@ impl Simulated {
     fn stuck(&mut self, how: &str) -> Error {
         let mut text = format!("{how} at step {}:", self.runs.steps);
         for (index, partition) in self.job.partitions.iter_mut().enumerate() {
-            for (task, name) in self.job.task_names.iter().enumerate() {
+            for task in 0..partition.task_count() {
                 let was_done = partition.is_task_done(task);
+                let name = partition.task_name(task).to_owned();
                 let state = match partition.step(task) {
                     Ok(step) => state_of(step),
                     Err(_) => "fails",
@@ -436,7 +453,7 @@ impl Simulated {
 
     fn finish(self) -> Report {
         let Simulatable { partitions, registry, dead_letters, .. } = self.job;
-        let cores = vec![None; partitions.len()];
+        let cores = Vec::new();
         partitions.into_iter().for_each(Partition::finish);
         registry.report(RunFacts {
             seconds: (self.clock.now() - START_NS) as f64 / 1e9,

@@ -81,7 +81,7 @@ impl Mover {
         }
         match random.index(7) {
             6 if self.asked.combines => self.combine(random, wakes),
-            0 if self.asked.barriers => self.let_barrier_in(wakes.len()),
+            0 if self.asked.barriers => self.let_barrier_in(),
             0 | 1 => {
                 let domain = random.index(self.grants.domains().len());
                 self.propose(random, domain);
@@ -140,15 +140,43 @@ impl Mover {
         }
     }
 
-    fn let_barrier_in(&mut self, partitions: usize) {
+    fn let_barrier_in(&mut self) {
         if self.barrier.is_some() || !self.grants.begin_barrier() {
             return;
         }
         self.barriers += 1;
         self.barrier = Some((self.barriers, Vec::new()));
-        for mail in self.mail.iter_mut().take(partitions) {
+        for mail in &mut self.mail {
             mail.push_back(Order::Barrier(self.barriers));
         }
+    }
+
+    /// Has all partitions stop, if no move is open and no barrier under way.
+    pub(super) fn stop(&mut self, stop: u64) -> bool {
+        let may_begin = self.grants.begin_barrier();
+        if may_begin {
+            self.mail.iter_mut().for_each(|mail| mail.push_back(Order::Barrier(stop)));
+        }
+        may_begin
+    }
+
+    /// Whether orders are under way.
+    pub(super) fn has_orders(&self) -> bool {
+        self.mail.iter().any(|mail| !mail.is_empty())
+    }
+
+    /// The stop is over.
+    pub(super) fn went_on(&mut self) {
+        self.grants.end_barrier();
+    }
+
+    /// The job has been laid out anew.
+    pub(super) fn renew(&mut self, domains: Vec<Movable>, partitions: usize) {
+        self.grants = Grants::new(domains, partitions, self.asked.open_max);
+        self.partitions = partitions;
+        self.mail = (0..partitions).map(|_| VecDeque::new()).collect();
+        (self.last, self.barrier) = (None, None);
+        self.said.clear();
     }
 
     fn read(&mut self, wakes: &[Wake]) {
@@ -175,10 +203,11 @@ impl Mover {
     }
 
     /// Ends the barrier once it is through all tasks but those that have ended.
-    fn settle_barrier(&mut self, is_done: impl Fn(usize, usize) -> bool, tasks: usize) {
+    fn settle_barrier(&mut self, partitions: &[Partition]) {
         let Some((_, passed)) = &self.barrier else { return };
-        let is_through = (0..self.partitions).all(|partition| {
-            (0..tasks).all(|task| passed.contains(&(partition, task)) || is_done(partition, task))
+        let is_through = partitions.iter().enumerate().all(|(index, partition)| {
+            (0..partition.task_count())
+                .all(|task| passed.contains(&(index, task)) || partition.is_task_done(task))
         });
         if is_through {
             self.barrier = None;
@@ -214,7 +243,6 @@ impl Simulated {
                 self.job.beds[index].rest = Rest::None; // Whoever tells a partition wakes it.
             }
         }
-        let (partitions, tasks) = (&self.job.partitions, self.job.task_names.len());
-        mover.settle_barrier(|index, task| partitions[index].is_task_done(task), tasks);
+        mover.settle_barrier(&self.job.partitions);
     }
 }

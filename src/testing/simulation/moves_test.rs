@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use crate::exchange::planted::{Fault, plant};
 use crate::testing::simulation::MovingJob;
 
@@ -43,6 +46,32 @@ fn moved_keys_lose_nothing_and_keep_their_order_and_their_time() {
         }
     }
     assert!(moves > 5_000, "{moves} moves");
+}
+
+#[test]
+fn jobs_that_get_more_partitions_and_fewer_lose_nothing_and_keep_order_and_time() {
+    let mut rescales = 0;
+    for seed in 0..400 {
+        let run = MovingJob::seeded(seed);
+        match catch_unwind(AssertUnwindSafe(|| run.check_rescaled())) {
+            Ok(Ok(rescaled)) => rescales += rescaled,
+            Ok(Err(wrong)) => panic!("seed {seed}: {wrong}"),
+            Err(_) => panic!("seed {seed} panicked"),
+        }
+    }
+    assert!(rescales > 1_000, "{rescales} rescales");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn state_goes_from_any_number_of_partitions_to_any_other(
+        seed in 0..u64::MAX, from in 1..=6usize, to in vec(1..=32usize, 1..5),
+    ) {
+        let outcome = MovingJob::threaded(seed, from, 40).check_rescaled_to(&to);
+        prop_assert!(outcome.is_ok(), "{outcome:?}");
+    }
 }
 
 /// Runs seeds with `fault` planted until one goes wrong.

@@ -27,7 +27,7 @@ use crate::supervisor::Proposal;
 use crate::testing::Random;
 use crate::testing::simulation::closing::{Closing, Counted, Counts};
 use crate::testing::simulation::events::{Event, Feed, Feeds, KEYS, TwoInEach};
-use crate::testing::simulation::{RandomMoves, Simulation};
+use crate::testing::simulation::{RandomMoves, Simulated, Simulation};
 use crate::time::Nanos;
 use crate::time::watermark::Monotone;
 
@@ -384,6 +384,29 @@ impl MovingJob {
 
     /// Runs it; how many moves there were, or what went wrong.
     pub(crate) fn check(&self) -> std::result::Result<u64, String> {
+        self.simulated(None, &[]).map(|simulated| simulated.moved())
+    }
+
+    /// Runs it, and gives it more partitions or fewer meanwhile; how often, or what went wrong.
+    #[cfg(test)]
+    pub(crate) fn check_rescaled(&self) -> std::result::Result<u64, String> {
+        let one_in = Random::seeded(self.seed).within(2..=30);
+        self.simulated(Some(one_in), &[]).map(|simulated| simulated.rescaled())
+    }
+
+    /// Runs it, and has it go over to these numbers of partitions at once, one after the other; how
+    /// often it did before it came to its end, or what went wrong.
+    #[cfg(test)]
+    pub(crate) fn check_rescaled_to(&self, to: &[usize]) -> std::result::Result<u64, String> {
+        self.simulated(Some(u64::MAX), to).map(|simulated| simulated.rescaled())
+    }
+
+    /// Runs it; one step in so many begins a rescale, if any does, behind those to `to`.
+    fn simulated(
+        &self,
+        rescale_in: Option<u64>,
+        to: &[usize],
+    ) -> std::result::Result<Simulated, String> {
         let mut random = Random::seeded(self.seed ^ 0xface);
         let pipeline = Pipeline::new("moves");
         let collected = self.build(&pipeline);
@@ -394,19 +417,23 @@ impl MovingJob {
             barriers: random.one_in(3),
             combines: true,
         };
-        let simulation = Simulation::seeded(self.seed)
+        let mut simulation = Simulation::seeded(self.seed)
             .partitions(self.partitions)
             .lane_capacity(random.within(1..=3))
             .parcels(*random.one_of(&[1, 2, 3, 16]))
             .staged(random.within(1..=5) as usize)
             .pre_aggregate(self.pre_aggregate)
-            .steps_max(400_000)
+            .steps_max(4_000_000)
             .moves(moves);
+        if let Some(one_in) = rescale_in {
+            simulation = simulation.rescales(one_in);
+        }
         let mut simulated = simulation.build(pipeline).map_err(|error| error.to_string())?;
-        let outcome = simulated.run_to_end();
+        let outcome = to.iter().try_for_each(|to| simulated.rescale_to(*to));
+        let outcome = outcome.and_then(|()| simulated.run_to_end());
         outcome.map_err(|error| format!("{error:#?}"))?;
         self.verdict(collected)?;
-        Ok(simulated.moved())
+        Ok(simulated)
     }
 
     /// What is wrong with what it did, if anything is.

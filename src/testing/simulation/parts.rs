@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::config::Config;
 use crate::dataflow::{Executor, Pipeline};
-use crate::engine::build::{Built, World, build};
+use crate::engine::build::{Built, Layout, World, build};
 use crate::error::Result;
 use crate::exchange::wake::{Sleeper, Wake, wake_pair};
 use crate::metrics::{Detail, Registry};
@@ -13,6 +13,7 @@ use crate::runtime::Partition;
 use crate::testing::executor::Futures;
 use crate::testing::simulation::Simulation;
 use crate::testing::simulation::moves::Mover;
+use crate::testing::simulation::rescales::Rescales;
 use crate::time::{ManualClock, Nanos};
 
 /// What stands between two runs of a partition.
@@ -39,9 +40,9 @@ pub(super) struct Simulatable {
     pub(super) futures: Futures,
     pub(super) registry: Registry,
     pub(super) dead_letters: Arc<AtomicU64>,
-    pub(super) task_names: Vec<String>,
     pub(super) wakes: Vec<Wake>,
     pub(super) mover: Option<Mover>,
+    pub(super) rescales: Option<Rescales>,
 }
 
 /// Builds `pipeline` for so many partitions.
@@ -63,17 +64,22 @@ pub(super) fn job_of(
         staged: asked.staged,
         executor: &executor,
     };
-    let Built { partitions, shape, dead_letters, domains, .. } = build(pipeline, config, &world)?;
-    let task_names = shape.tasks.iter().map(|task| task.name.clone()).collect();
+    let Built { layout, shape, dead_letters, blueprint, .. } = build(pipeline, config, &world)?;
+    let Layout { partitions, domains } = layout;
     let registry = Registry::new(shape, partitions.len(), Detail::Full);
     let partitions = partitions
         .into_iter()
         .enumerate()
         .map(|(index, tasks)| {
-            Partition::new(index, tasks, registry.open(index), Box::new(clock.clone()))
+            let metrics = registry.open(index);
+            let mut partition = Partition::vacant(index, metrics, Box::new(clock.clone()));
+            partition.seat(tasks);
+            partition
         })
         .collect();
     let beds = sleepers.into_iter().map(|sleeper| Bed { sleeper, rest: Rest::None }).collect();
     let mover = asked.moves.clone().map(|moves| Mover::new(moves, domains, wakes.len()));
-    Ok(Simulatable { partitions, beds, futures, registry, dead_letters, task_names, wakes, mover })
+    // Kept only where it is needed: it holds clones of what the program's closures hold.
+    let rescales = asked.rescales.map(|one_in| Rescales::new(blueprint, one_in));
+    Ok(Simulatable { partitions, beds, futures, registry, dead_letters, wakes, mover, rescales })
 }

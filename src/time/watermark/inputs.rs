@@ -44,6 +44,11 @@ impl Inputs {
         Inputs { inputs, active: count, ended: 0, merged: Timestamp::MIN, fixed: count }
     }
 
+    /// Goes on from `watermark`, where other inputs had come to before: time does not go back.
+    pub fn go_on_from(&mut self, watermark: Timestamp) {
+        self.merged = self.merged.max(watermark);
+    }
+
     /// Holds time back at `watermark`, as one more input would, until that [`end`](Self::end)s;
     /// returns its index. The merged watermark stands where it is already later.
     pub fn hold(&mut self, watermark: Timestamp) -> (usize, Option<Progress>) {
