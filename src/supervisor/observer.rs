@@ -19,8 +19,8 @@ const KEY_SHARE_MIN: f64 = 128.0;
 /// It stays in sight until it has a fifth of that.
 const KEPT_BELOW: f64 = 5.0;
 
-/// A partition that is idle for less than a fifth of the time may have work to give.
-const BUSY_IDLE_PPM: u32 = 200_000;
+/// A partition that has work for four fifths of the time may have some to give.
+const BUSY_PPM: u32 = 800_000;
 
 /// Keeps what was seen of every partition, and makes views of it.
 ///
@@ -126,7 +126,7 @@ impl Observer {
     pub fn glance(&mut self, looks: &[Option<Look>]) {
         for (seen, look) in self.partitions.iter_mut().zip(looks) {
             if let Some(look) = look {
-                seen.count_backlog(look);
+                seen.count_backlog(&look.tasks);
             }
         }
     }
@@ -134,7 +134,7 @@ impl Observer {
     /// Whether another partition than `thief` had hardly a moment without work lately.
     pub fn has_busy(&self, thief: usize) -> bool {
         let others = self.partitions.iter().enumerate().filter(|(index, _)| *index != thief);
-        others.map(|(_, seen)| &seen.load).any(|load| load.idle_ppm < BUSY_IDLE_PPM)
+        others.map(|(_, seen)| &seen.load).any(|load| load.busy_ppm + load.stalled_ppm > BUSY_PPM)
     }
 
     /// The view now.
@@ -220,15 +220,7 @@ impl Seen {
         }
         seen.last.tasks.clone_from(&tasks);
         seen.last.tasks.iter_mut().for_each(|task| task.sample = None);
-        let count = |look: &Look, one: &Folded| {
-            let known = |other: &&Folded| (other.domain, other.hash) == (one.domain, one.hash);
-            look.folded.iter().find(known).map_or(0, |known| known.records)
-        };
-        let folds = seen.last.folded.iter().map(|one| {
-            let records = one.records.saturating_sub(count(&last, one)) as f64;
-            ((one.domain, one.hash), records * 1e9 / elapsed)
-        });
-        seen.folds = folds.collect();
+        seen.folds = folds(&last.folded, &seen.last.folded, elapsed);
         let [busy, idle, stalled] = shares(&last.time_ns, &seen.last.time_ns);
         seen.load = PartitionLoad {
             busy_ppm: busy,
@@ -238,15 +230,14 @@ impl Seen {
             rest_demand: whole((f64::from(busy) / 1e6 - keyed).max(0.0)),
             ..PartitionLoad::default()
         };
-        let now = seen.last.clone();
-        seen.count_backlog(&now);
+        seen.count_backlog(&tasks);
         tasks
     }
 
-    /// Notes what waits.
-    fn count_backlog(&mut self, look: &Look) {
+    /// Notes what waits for its keyed tasks.
+    fn count_backlog(&mut self, tasks: &[TaskLook]) {
         let (mut records, mut cost) = (0, 0.0);
-        for task in &look.tasks {
+        for task in tasks {
             records += task.backlog;
             cost += task.backlog as f64 * self.task(task.domain).service_ns;
         }
@@ -270,6 +261,18 @@ fn since(before: &TaskLook, now: &TaskLook) -> (u64, u64, u64) {
         now.received.saturating_sub(before.received),
         now.backlog.saturating_sub(before.backlog),
     )
+}
+
+/// Records a second that were folded between two looks, by domain and key.
+fn folds(before: &[Folded], now: &[Folded], elapsed: f64) -> BTreeMap<(usize, u64), f64> {
+    let known: BTreeMap<_, _> =
+        before.iter().map(|one| ((one.domain, one.hash), one.records)).collect();
+    let one = |one: &Folded| {
+        let key = (one.domain, one.hash);
+        let records = one.records.saturating_sub(known.get(&key).copied().unwrap_or(0));
+        (key, records as f64 * 1e9 / elapsed)
+    };
+    now.iter().map(one).collect()
 }
 
 /// Parts of the time between two looks, in millionths that make a whole together.
