@@ -240,8 +240,7 @@ impl Job {
     /// which it names;
     /// [`ErrorKind::Usage`] if it is asked to run on more cores than were named;
     /// [`ErrorKind::TryAgain`] if it is being rescaled already, or if what is under way does not
-    /// come through within ten seconds (keys do not move any more then, until a rescale has come
-    /// about); [`ErrorKind::Closed`] if the job is ending or has failed.
+    /// come through within ten seconds; [`ErrorKind::Closed`] if the job is ending or has failed.
     /// It goes on as before then. What connectors report that cannot be opened fails the job.
     pub fn rescale(&self, partitions: usize) -> Result<Rescaled> {
         let running = Running {
