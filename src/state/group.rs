@@ -1,15 +1,43 @@
-//! A key group's state as one box: what moves between stores.
+//! The state of a key group, or of neighbouring ones, as one box: what moves between stores.
 
 use hashbrown::HashTable;
 
 use crate::record::Key;
-use crate::routing::{KeyedPartitioner, key_group};
-use crate::state::segment::{holds, insert};
+use crate::routing::{KEY_GROUPS, KeyedPartitioner, key_group};
+use crate::state::segment::{Segment, holds, insert};
 
 /// Everything a store holds for one key group, outside any store.
 pub struct Group<K, S> {
     pub(super) index: usize,
     pub(super) table: HashTable<(K, S)>,
+}
+
+/// Everything a store holds for a run of 2^j neighbouring key groups, outside any store.
+pub(crate) struct Run<K, S> {
+    /// The first of them.
+    pub(super) first: usize,
+    /// How many top bits of the hash they share.
+    pub(super) depth: u32,
+    pub(super) table: HashTable<(K, S)>,
+}
+
+impl<K: Key, S> Run<K, S> {
+    /// Its parts by the next `levels` bits of the hash.
+    pub(super) fn split<Q: KeyedPartitioner<K>>(
+        self,
+        levels: u32,
+        partitioner: &Q,
+    ) -> impl Iterator<Item = Run<K, S>> + use<K, S, Q> {
+        let Run { first, depth, table } = self;
+        let mut lowest = Segment::of(table, depth);
+        let others = lowest.split(levels, partitioner);
+        let span = KEY_GROUPS >> (depth + levels);
+        std::iter::once(lowest).chain(others).enumerate().map(move |(nth, mut part)| Run {
+            first: first + nth * span,
+            depth: part.depth,
+            table: part.replace(HashTable::new()),
+        })
+    }
 }
 
 impl<K, S> Group<K, S> {

@@ -11,6 +11,7 @@ mod timer;
 
 pub use cursor::Cursor;
 pub use group::Group;
+pub(crate) use group::Run;
 pub use table::KeyedStore;
 pub use timer::{KeyTimers, TimerQueue};
 

@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 
 use crate::record::Key;
-use crate::routing::KeyedPartitioner;
+use crate::routing::{KeyedPartitioner, key_group};
 
 /// What the table is given of a carried hash. It takes a tag from the top 7 bits and the home from
 /// the low ones: after the turn these are bits 1 to 7 and bits 8 to 51. Left out are bit 0, which
@@ -133,6 +133,11 @@ impl<K: Key, S> Segment<K, S> {
         self.table.reserve(1, |entry| turned(partitioner.hash(&entry.0)));
     }
 
+    /// The segment that all these entries make, which share so many top bits of their hashes.
+    pub(super) fn of(table: HashTable<(K, S)>, depth: u32) -> Self {
+        Segment { table, depth, moves: 0 }
+    }
+
     /// Splits by the next `levels` bits of the hash. The lowest part stays here, the others come
     /// back in their order.
     pub(super) fn split<Q>(&mut self, levels: u32, partitioner: &Q) -> Vec<Self>
@@ -164,16 +169,19 @@ impl<K: Key, S> Segment<K, S> {
         parts.collect()
     }
 
-    /// Takes out the entries that `belongs` names by their hash. The others stay where they are;
-    /// if there are none, the memory goes back.
+    /// Takes out the entries of some of its groups, which ascend: a table for each. The others stay
+    /// where they are; if there are none, the memory goes back.
     pub(super) fn take_out<Q: KeyedPartitioner<K>>(
         &mut self,
         partitioner: &Q,
-        belongs: impl Fn(u64) -> bool,
-    ) -> HashTable<(K, S)> {
-        let mut taken = HashTable::new();
-        for entry in self.table.extract_if(|entry| belongs(partitioner.hash(&entry.0))) {
-            insert(&mut taken, partitioner.hash(&entry.0), entry, partitioner);
+        groups: &[usize],
+    ) -> Vec<HashTable<(K, S)>> {
+        let mut taken: Vec<_> = groups.iter().map(|_| HashTable::new()).collect();
+        let nth = |hash: u64| groups.binary_search(&key_group(hash));
+        for entry in self.table.extract_if(|entry| nth(partitioner.hash(&entry.0)).is_ok()) {
+            let hash = partitioner.hash(&entry.0);
+            let nth = nth(hash).expect("it is taken out because it is of one of them");
+            insert(&mut taken[nth], hash, entry, partitioner);
         }
         if self.table.is_empty() {
             self.replace(HashTable::new());

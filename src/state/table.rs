@@ -4,7 +4,7 @@ use hashbrown::HashTable;
 
 use crate::record::Key;
 use crate::routing::{Hashed, KEY_GROUPS, KeyedPartitioner, key_group};
-use crate::state::group::Group;
+use crate::state::group::{Group, Run};
 use crate::state::segment::Segment;
 
 /// State by key, addressed by the hash that records carry. The folder's README says how it lies
@@ -205,24 +205,35 @@ impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
     /// Takes everything of `group` out. Where the group has a segment of its own that hands over
     /// a pointer; where it shares one, which is small then, its entries are copied.
     pub fn take_group(&mut self, group: usize) -> Group<K, S> {
-        let at = self.small_segment_of_group(group);
-        let segment = &mut self.segments[at];
-        let table = if segment.depth == GROUP_DEPTH {
-            segment.replace(HashTable::new())
-        } else {
-            segment.take_out(&self.partitioner, |hash| key_group(hash) == group)
-        };
-        Group { index: group, table }
+        let run = self.take_groups([group]).pop().expect("one group is one run");
+        Group { index: group, table: run.table }
     }
 
-    /// Installs a group of which some keys are here already, as those that did not go with it.
-    pub(crate) fn merge_group(&mut self, group: Group<K, S>) {
-        let index = group.index;
-        let own = self.take_group(index);
-        self.install_group(group);
-        for entry in own.table {
-            self.put_in(entry);
+    /// Takes everything of these groups out, which ascend. Neighbours that have a segment to
+    /// themselves are handed over by one pointer.
+    pub(crate) fn take_groups(
+        &mut self,
+        groups: impl IntoIterator<Item = usize>,
+    ) -> Vec<Run<K, S>> {
+        let mut groups = groups.into_iter().peekable();
+        let mut runs = Vec::new();
+        while let Some(first) = groups.peek().copied() {
+            let at = self.small_segment_of_group(first);
+            let segment = &mut self.segments[at];
+            let depth = segment.depth;
+            let span = KEY_GROUPS >> depth;
+            let begin = first & !(span - 1);
+            let taken: Vec<usize> =
+                std::iter::from_fn(|| groups.next_if(|group| *group < begin + span)).collect();
+            if taken.len() == span {
+                runs.push(Run { first: begin, depth, table: segment.replace(HashTable::new()) });
+                continue;
+            }
+            let tables = segment.take_out(&self.partitioner, &taken).into_iter();
+            let alone = |(first, table)| Run { first, depth: GROUP_DEPTH, table };
+            runs.extend(taken.into_iter().zip(tables).map(alone));
         }
+        runs
     }
 
     /// Puts a key in that is not there, with its state.
@@ -248,29 +259,42 @@ impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
     /// # Panics
     /// If the store already holds keys of that group: a group has one owner.
     pub fn install_group(&mut self, group: Group<K, S>) {
-        let mut at = self.small_segment_of_group(group.index);
         let held = self.group_len(group.index);
         assert_eq!(held, 0, "key group {} is installed over {held} keys of its own", group.index);
-        if group.bytes() <= COPY_BYTES && self.segments[at].depth < GROUP_DEPTH {
-            for entry in group.table {
-                let hash = self.partitioner.hash(&entry.0);
-                let at = self.segment_with_room(hash);
-                self.segments[at].insert(hash, entry, &self.partitioner);
-            }
+        self.put_run(Run { first: group.index, depth: GROUP_DEPTH, table: group.table });
+    }
+
+    /// Puts a run in of which other keys may be here already. Large ones by pointer, where the
+    /// segment has nothing.
+    pub(crate) fn put_run(&mut self, run: Run<K, S>) {
+        if run.table.is_empty() {
             return;
         }
-        while self.segments[at].depth < GROUP_DEPTH {
-            self.split(at);
-            at = self.segment_of_group(group.index);
+        let is_small = run.table.allocation_size() <= COPY_BYTES;
+        loop {
+            let at = self.small_segment_of_group(run.first);
+            let segment = &mut self.segments[at];
+            if segment.depth > run.depth {
+                let levels = segment.depth - run.depth;
+                return run.split(levels, &self.partitioner).for_each(|part| self.put_run(part));
+            }
+            if is_small && (segment.depth < run.depth || segment.len() > 0) {
+                return run.table.into_iter().for_each(|entry| self.put_in(entry));
+            }
+            if segment.depth == run.depth {
+                let own = segment.replace(run.table);
+                return own.into_iter().for_each(|entry| self.put_in(entry));
+            }
+            let levels = run.depth - segment.depth;
+            self.split(at, levels);
         }
-        self.segments[at].replace(group.table);
     }
 
     /// The segment of `group`, which is not searched for it before it is small.
     fn small_segment_of_group(&mut self, group: usize) -> usize {
         let at = self.segment_of_group(group);
         if self.is_single() && self.segments[at].bytes() > SPLIT_BYTES {
-            self.split(at);
+            self.split(at, GROUP_DEPTH);
         }
         self.segment_of_group(group)
     }
@@ -314,20 +338,21 @@ impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
             if !segment.is_full() {
                 return at;
             }
-            if segment.depth < GROUP_DEPTH && segment.bytes_grown() > bytes_max {
-                self.split(at);
+            let levels = GROUP_DEPTH - segment.depth;
+            if levels > 0 && segment.bytes_grown() > bytes_max {
+                self.split(at, levels);
             } else {
                 segment.grow(&self.partitioner);
             }
         }
     }
 
-    /// Splits the segment by the next bits of the hash into as many parts as make them small: two,
-    /// unless it was the only one.
-    fn split(&mut self, at: usize) {
+    /// Splits the segment by the next bits of the hash, at most so many, into as many parts as make
+    /// them small: two, unless it was the only one.
+    fn split(&mut self, at: usize, levels_max: u32) {
         let segment = &mut self.segments[at];
         let parts = (2 * segment.bytes()).div_ceil(SPLIT_BYTES).next_power_of_two();
-        let levels = parts.ilog2().clamp(1, GROUP_DEPTH - segment.depth);
+        let levels = parts.ilog2().clamp(1, levels_max);
         let others = segment.split(levels, &self.partitioner);
         let groups_each = KEY_GROUPS >> segment.depth;
         let entries = self.directory.iter_mut().filter(|of| usize::from(**of) == at);

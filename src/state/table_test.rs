@@ -289,6 +289,60 @@ proptest! {
     }
 }
 
+/// Neighbouring groups, and every how many of them, that go from one store to the other.
+fn journeys() -> impl Strategy<Value = Vec<(usize, usize, usize)>> {
+    let step = prop_oneof![3 => Just(1usize), 1 => 2..9usize];
+    prop::collection::vec((0..4096usize, 1..2048usize, step), 1..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn runs_of_groups_go_back_and_forth_between_stores_of_any_shape(
+        keys in prop::array::uniform2(0..60_000u64),
+        journeys in journeys(),
+    ) {
+        // Even keys begin in one store and odd ones in the other, so runs come over keys that are
+        // there already.
+        let mut stores = [KeyedStore::<u64, u64>::new(), KeyedStore::new()];
+        for (store, (count, odd)) in stores.iter_mut().zip([(keys[0], 0), (keys[1], 1)]) {
+            for key in (0..count).map(|nth| 2 * nth + odd) {
+                *store.get_or_insert(hash_key(&key), key) = key;
+            }
+        }
+        for (nth, (first, count, step)) in journeys.into_iter().enumerate() {
+            let groups = || (first..(first + count).min(4096)).step_by(step);
+            let (donor, taker) = (nth % 2, 1 - nth % 2);
+            let runs = stores[donor].take_groups(groups());
+            prop_assert!(groups().step_by(7).all(|group| stores[donor].group_len(group) == 0));
+            runs.into_iter().for_each(|run| stores[taker].put_run(run));
+        }
+        let mut found = 0;
+        for (count, odd) in [(keys[0], 0), (keys[1], 1)] {
+            for key in (0..count).map(|nth| 2 * nth + odd) {
+                let held = stores.iter().filter_map(|store| store.get(hash_key(&key), &key));
+                prop_assert_eq!(held.collect::<Vec<_>>(), [&key]);
+                found += 1;
+            }
+        }
+        prop_assert_eq!(stores[0].len() + stores[1].len(), found);
+    }
+}
+
+#[test]
+fn groups_with_segments_to_themselves_go_by_few_pointers() {
+    let mut store = KeyedStore::<u64, u64>::new();
+    for key in 0..100_000u64 {
+        *store.get_or_insert(hash_key(&key), key) = key;
+    }
+    let segment = 4096 / 64;
+    let runs = store.take_groups(segment / 2..2048);
+    let alone = runs.iter().filter(|run| run.depth == 12).count();
+    assert_eq!(alone, segment / 2, "the rest of the first segment");
+    assert!(runs.len() - alone <= 2048 / 8, "{} runs", runs.len());
+}
+
 #[test]
 fn many_keys_split_down_to_their_groups_and_hand_over_pointers() {
     let mut store = KeyedStore::<u64, u64>::new();

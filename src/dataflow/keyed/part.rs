@@ -6,7 +6,7 @@ use crate::dataflow::wakes::Wakes;
 use crate::exchange::planted::{Fault, is_planted};
 use crate::record::Key;
 use crate::routing::{KeyedPartitioner, Move, Units};
-use crate::state::{Group, KeyedStore};
+use crate::state::{KeyedStore, Run};
 use crate::time::Timestamp;
 
 /// Everything that one partition keeps for its keys, or for units on their way.
@@ -37,7 +37,7 @@ pub(super) struct Load<K, S> {
 
 /// What a store holds of some units: whole groups as they are, single keys one by one.
 struct Entries<K, S> {
-    groups: Vec<Group<K, S>>,
+    groups: Vec<Run<K, S>>,
     keys: Vec<(K, S)>,
 }
 
@@ -99,7 +99,7 @@ where
         units.except().iter().flat_map(|hash| store.take_hash(*hash)).collect()
     };
     let keys = units.keys().iter().flat_map(|hash| store.take_hash(*hash)).collect();
-    let groups = units.groups().map(|group| store.take_group(group)).collect();
+    let groups = store.take_groups(units.groups());
     own.into_iter().for_each(|entry| store.put_in(entry));
     Entries { groups, keys }
 }
@@ -108,6 +108,6 @@ fn put_entries<K: Key, S, Q>(store: &mut KeyedStore<K, S, Q>, entries: Entries<K
 where
     Q: KeyedPartitioner<K>,
 {
-    entries.groups.into_iter().for_each(|group| store.merge_group(group));
+    entries.groups.into_iter().for_each(|run| store.put_run(run));
     entries.keys.into_iter().for_each(|entry| store.put_in(entry));
 }
