@@ -192,7 +192,10 @@ fn what_was_late_before_is_late_on_partitions_that_are_added() {
     send(&rows, 0..1, 1_005);
     // Then the time of the second is known to whoever counts.
     assert_eq!(results.recv_blocking(), Some((0, 0, 1)));
-    job.rescale(5).expect("it may be");
+    // Whoever is added second hears of it from one who has heard nothing since.
+    for partitions in [2, 5] {
+        job.rescale(partitions).expect("it may be");
+    }
     send(&rows, 1..101, 0);
     send(&rows, 0..1, 1_006);
     drop(rows);
@@ -221,6 +224,22 @@ fn event_time_of_a_source_that_gives_nothing_more_is_known_behind_it() {
     send(&first, 0..1, 105);
     assert_eq!(results.recv_blocking(), Some((0, 90, 1)));
     job.stop().expect("nothing fails");
+}
+
+#[test]
+fn what_ticks_emit_while_a_stop_comes_through_is_not_lost() {
+    let pipeline = Pipeline::new("ticks");
+    let keys = pipeline.source(iterator(0u64..)).key_by(|number: &u64| number % 16);
+    // Due in nearly every step; what it emits goes over lanes again.
+    let counts = keys.emit_at(EmitAt::Every(Duration::from_nanos(1))).count();
+    counts.partition_by(RoundRobin::default()).sink(blackhole());
+    let job = engine(2).start(pipeline).expect("it starts");
+    for partitions in (1..=4).cycle().take(60) {
+        job.rescale(partitions).expect("it may be");
+    }
+    let report = job.drain().expect("nothing fails");
+    assert!(report.conservation.checked > 0);
+    assert_eq!(report.conservation.imbalances, []);
 }
 
 /// What rescaling to so many partitions is refused with; the job goes on.
