@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::inspect::question::{InspectTopic, KeyNames, Question};
@@ -13,6 +14,24 @@ use crate::supervisor::{Account, CORE, DomainLoad, KeyLoad, KeyRoute, LoadView};
 const KEYS_MAX: usize = 100;
 /// A longer name of a key is cut.
 const NAME_BYTES_MAX: usize = 256;
+
+/// A hot key, as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct HotKeyRow {
+    /// Name of the keyed operator.
+    pub(crate) domain: String,
+    /// The key's name where it is known and may be shown, else its hash behind a `#`.
+    pub(crate) key: String,
+    /// The carried hash, in hexadecimal.
+    pub(crate) hash: String,
+    pub(crate) owner: u16,
+    pub(crate) route: KeyRoute,
+    /// Core time that it wants, as a share of one core; may be more than 1.
+    pub(crate) share_of_core: f64,
+    /// The same as a share of all that its owner has to do.
+    pub(crate) share_of_partition: f64,
+    pub(crate) state_bytes: u64,
+}
 
 /// A job, as far as it may be asked about.
 pub(crate) struct Subject {
@@ -25,7 +44,7 @@ impl Subject {
     pub(crate) fn answer(&self, question: Question) -> Value {
         let name = question.topic.name();
         let about = match question.topic {
-            InspectTopic::HotKeys => hot_keys(self.account().view(), question.keys),
+            InspectTopic::HotKeys => json!(hot_keys(self.account().view(), question.keys)),
             InspectTopic::Tasks => self.observer.report().to_json()["tasks"].take(),
             InspectTopic::Lanes => self.observer.report().to_json()["edges"].take(),
             // A job takes none.
@@ -74,8 +93,8 @@ impl Subject {
 }
 
 /// The keys that take most, most first; empty while nothing was seen.
-fn hot_keys(view: Option<&LoadView>, names: KeyNames) -> Value {
-    let Some(view) = view else { return json!([]) };
+pub(crate) fn hot_keys(view: Option<&LoadView>, names: KeyNames) -> Vec<HotKeyRow> {
+    let Some(view) = view else { return Vec::new() };
     let demands = view.demands();
     let domains = view.domains.iter();
     let mut rows: Vec<(&DomainLoad, &KeyLoad)> =
@@ -86,16 +105,16 @@ fn hot_keys(view: Option<&LoadView>, names: KeyNames) -> Value {
         // What a combined key would take is not part of what its owner has to do.
         let apart = if key.route == KeyRoute::Combined { key.demand } else { 0 };
         let of_partition = demands[usize::from(key.owner)] + apart;
-        json!({
-            "domain": domain.name,
-            "key": key_name(key, names),
-            "hash": format!("{:016x}", key.hash),
-            "owner": key.owner,
-            "route": key.route,
-            "share_of_core": key.demand as f64 / CORE as f64,
-            "share_of_partition": key.demand as f64 / of_partition.max(1) as f64,
-            "state_bytes": key.state_bytes,
-        })
+        HotKeyRow {
+            domain: domain.name.clone(),
+            key: key_name(key, names),
+            hash: format!("{:016x}", key.hash),
+            owner: key.owner,
+            route: key.route,
+            share_of_core: key.demand as f64 / CORE as f64,
+            share_of_partition: key.demand as f64 / of_partition.max(1) as f64,
+            state_bytes: key.state_bytes,
+        }
     };
     rows.iter().map(row).collect()
 }
@@ -157,8 +176,8 @@ mod tests {
 
     #[test]
     fn hot_keys_have_their_shares_and_are_named_only_where_asked_for() {
-        assert_eq!(hot_keys(None, KeyNames::Shown), json!([]));
-        let rows = hot_keys(Some(&view()), KeyNames::Hidden);
+        assert_eq!(hot_keys(None, KeyNames::Shown), []);
+        let rows = json!(hot_keys(Some(&view()), KeyNames::Hidden));
         let of = |field: &str| -> Vec<Value> {
             rows.as_array().expect("a list").iter().map(|row| row[field].clone()).collect()
         };
@@ -169,7 +188,7 @@ mod tests {
         assert_eq!(of("share_of_core"), [0.5, 0.5, 0.25]);
         assert_eq!(of("share_of_partition"), [1.0, 0.5, 0.5]);
         let named = hot_keys(Some(&view()), KeyNames::Shown);
-        let name = named[0]["key"].as_str().expect("a name");
+        let name = &named[0].key;
         assert!(name.starts_with("\"8xxx") && name.len() == NAME_BYTES_MAX, "{name}");
     }
 
