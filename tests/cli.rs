@@ -14,6 +14,9 @@ mod hot_key;
 #[cfg(unix)]
 #[path = "cli/inspect.rs"]
 mod inspect;
+#[cfg(all(unix, feature = "report"))]
+#[path = "cli/report.rs"]
+mod report;
 #[path = "cli/simulate.rs"]
 mod simulate;
 #[path = "cli/supervisor.rs"]

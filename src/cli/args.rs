@@ -88,7 +88,7 @@ pub struct ReplayArgs {
 pub struct InspectArgs {
     /// What to ask.
     pub topic: InspectTopic,
-    /// Whom, and how keys are shown.
+    /// Whom.
     pub inspect: InspectOptions,
     /// Where running jobs are looked for.
     pub folder: SocketFolder,
@@ -466,6 +466,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cli::inspect::KeyNames;
     use crate::cli::options::{Baseline, Emit, Format, HotOptions, Skew, Verbosity, Windows};
     use crate::config::{Cores, Idle};
 
@@ -503,7 +504,7 @@ mod tests {
                  --rate 5 --seed 0 --warmup 1s --repeat 3 --keys 10 --skew zipf:1.2 \
                  --emit every:10ms --window session:5s --event-rate 7 \
                  --duration 2s --baseline off --dump in.csv --output out.jsonl \
-                 --decisions why.jsonl --record-trace keys.txt \
+                 --decisions why.jsonl --record-trace keys.txt --report page.html --show-keys \
                  --format json -q --color always",
             )
             .expect("valid"),
@@ -530,10 +531,15 @@ mod tests {
             output: Some("out.jsonl".into()),
             decisions: Some("why.jsonl".into()),
             record_trace: Some("keys.txt".into()),
+            report: Some("page.html".into()),
         };
         assert_eq!(bench.run, expected);
-        let show =
-            ShowOptions { format: Format::Json, verbosity: Verbosity::Quiet, color: Color::Always };
+        let show = ShowOptions {
+            format: Format::Json,
+            verbosity: Verbosity::Quiet,
+            color: Color::Always,
+            keys: KeyNames::Shown,
+        };
         assert_eq!(bench.show, show);
     }
 

@@ -4,6 +4,7 @@ use crate::cli::args::{BenchArgs, Workload};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::options::{Color, Format, Skew, Verbosity};
 use crate::cli::output;
+use crate::cli::report::{self, PageFile};
 use crate::cli::scan::usage;
 use crate::cli::summary::Summary;
 use crate::cli::workload::write::Journal;
@@ -20,6 +21,7 @@ use crate::runtime::host;
 /// Those of the engine, of files that the flags name, and of stdout.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     check(args)?;
+    let page = args.run.report.as_deref().map(PageFile::check).transpose()?;
     let mut engine = Engine::new(args.config.clone())?;
     let mut journals = Vec::new();
     if let Some(path) = &args.run.decisions {
@@ -47,11 +49,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         interrupt: Interrupt::listen()?,
         verbosity: args.show.verbosity,
         folder: &args.folder,
+        keys: args.show.keys,
     };
     let outcome = workload::run(args.workload, &bench)?;
     journals.iter().try_for_each(Journal::check)?;
     let summary = Summary::new(args.workload, &bench, outcome);
     summary.doubts().iter().for_each(|doubt| output::warn(doubt));
+    if let (Some(file), Some(shown)) = (page, summary.shown()) {
+        file.write(&report::page(&shown))?;
+    }
     match args.show.format {
         Format::Json => output::print(&summary.json()),
         Format::Text => output::print(&summary.text(is_colored(args.show.color))),
@@ -77,6 +83,21 @@ fn check(args: &BenchArgs) -> Result<()> {
                 format!("allowed with workloads that have any, not {}", args.workload.name());
             return Err(usage("nothing to write", flag, &path.to_string_lossy(), &hint));
         }
+    }
+    check_report(args)
+}
+
+/// Refuses a page that cannot be drawn.
+fn check_report(args: &BenchArgs) -> Result<()> {
+    let Some(path) = &args.run.report else { return Ok(()) };
+    let path = path.to_string_lossy();
+    if !report::can_draw() {
+        return Err(usage("not built in", "--report", &path, "allowed with the feature `report`"));
+    }
+    if matches!(args.workload, Workload::Idle | Workload::Startup) {
+        let name = args.workload.name();
+        let hint = format!("allowed with workloads that last and have records, not {name}");
+        return Err(usage("nothing to plot", "--report", &path, &hint));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::cli::inspect;
 use crate::cli::options::{Emit, Keep, Options, Skew, Verbosity, Windows};
+use crate::cli::report;
 use crate::cli::whatif;
 use crate::cli::workload::hot_key;
 use crate::config::parse::{self, Refusal};
@@ -35,6 +36,8 @@ pub(crate) enum Scope {
     Inspect,
     /// Commands that make an input: `bench` and `whatif`.
     Runs,
+    /// Commands that show keys: `inspect`, and `bench` on the page that it writes.
+    Keys,
     /// Commands that print a report: all but `simulate`.
     Shows,
     /// Every command that runs the engine as it is configured.
@@ -47,6 +50,7 @@ impl Scope {
         match flag {
             Scope::All => self.takes_knobs(),
             Scope::Runs => matches!(self, Scope::Bench | Scope::WhatIf),
+            Scope::Keys => matches!(self, Scope::Bench | Scope::Inspect),
             Scope::Shows => self != Scope::Simulate,
             Scope::Bench | Scope::Simulate | Scope::WhatIf | Scope::Replay | Scope::Inspect => {
                 flag == self
@@ -71,14 +75,15 @@ impl Scope {
             Scope::Simulate => "millstream simulate",
             Scope::WhatIf => "millstream whatif",
             Scope::Replay => "millstream replay-decisions",
-            Scope::Inspect => "millstream inspect",
+            Scope::Inspect | Scope::Keys => "millstream inspect",
         }
     }
 }
 
 /// Every flag of every command.
 pub(crate) fn every() -> impl Iterator<Item = &'static Flag> {
-    FLAGS.iter().chain(&whatif::FLAGS).chain(&inspect::FLAGS).chain(&hot_key::FLAGS)
+    let own = [&report::FLAGS[..], &whatif::FLAGS, &inspect::FLAGS, &hot_key::FLAGS];
+    FLAGS.iter().chain(own.into_iter().flatten())
 }
 
 /// One flag: its names, its bounds, what it does.

@@ -15,6 +15,7 @@ mod panics;
 mod process;
 mod progress;
 mod replay;
+mod report;
 mod scan;
 mod simulate;
 mod summary;

@@ -18,7 +18,7 @@ pub struct Options {
     pub simulate: SimulateOptions,
     /// What `whatif` simulates.
     pub whatif: WhatIfOptions,
-    /// Whom `inspect` asks, and how it shows keys.
+    /// Whom `inspect` asks.
     pub inspect: InspectOptions,
     /// How results and progress are shown.
     pub show: ShowOptions,
@@ -65,6 +65,8 @@ pub struct RunOptions {
     pub decisions: Option<PathBuf>,
     /// Where the keys of the first keyed task go, with their times.
     pub record_trace: Option<PathBuf>,
+    /// Where the page with plots goes.
+    pub report: Option<PathBuf>,
 }
 
 impl Default for RunOptions {
@@ -87,6 +89,7 @@ impl Default for RunOptions {
             output: None,
             decisions: None,
             record_trace: None,
+            report: None,
         }
     }
 }
@@ -203,13 +206,11 @@ pub struct WhatIfOptions {
     pub cores: Option<usize>,
 }
 
-/// Whom `inspect` asks, and how it shows keys.
+/// Whom `inspect` asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InspectOptions {
     /// The socket of the job; `None` is that of the one running job.
     pub socket: Option<PathBuf>,
-    /// Whether keys are shown by name.
-    pub keys: KeyNames,
 }
 
 /// How results and progress are shown.
@@ -221,6 +222,8 @@ pub struct ShowOptions {
     pub verbosity: Verbosity,
     /// Whether text is coloured; `Never` where `NO_COLOR` is set and no flag says otherwise.
     pub color: Color,
+    /// Whether keys are shown by name.
+    pub keys: KeyNames,
 }
 
 /// The form of a report.

@@ -107,11 +107,29 @@ impl Scan {
                 self.flags.refuse(error);
             }
         }
+        self.refuse_shared_files();
+    }
+
+    /// Notes a problem for each file that two flags would write.
+    fn refuse_shared_files(&mut self) {
         let run = &self.options.run;
-        if let (Some(dump), true) = (&run.dump, run.dump == run.output) {
-            let both = format!("--dump and --output both write {}", dump.display());
-            let error = usage("conflicting flags", self.command, &both, "allowed different files");
-            self.flags.refuse(error);
+        let files = [
+            ("dump", run.dump.clone()),
+            ("output", run.output.clone()),
+            ("decisions", run.decisions.clone()),
+            ("record-trace", run.record_trace.clone()),
+            ("report", run.report.clone()),
+        ];
+        for (index, (one, file)) in files.iter().enumerate() {
+            let Some(file) = file else { continue };
+            for (other, _) in
+                files[..index].iter().filter(|(_, earlier)| earlier.as_ref() == Some(file))
+            {
+                let both = format!("--{other} and --{one} both write {}", file.display());
+                let error =
+                    usage("conflicting flags", self.command, &both, "allowed different files");
+                self.flags.refuse(error);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::Workload;
+use crate::cli::report::{Recording, Shown};
 use crate::cli::workload::{self, Bench, Limits, Outcome, Run, median, median_index};
 use crate::config::parse::{Choice, bytes_text, duration_text};
 use crate::config::{Config, Form};
@@ -59,6 +60,11 @@ pub(crate) struct Summary {
     report: Report,
     #[serde(skip)]
     doubts: Vec<String>,
+    /// Which repetition it is of, from 1.
+    #[serde(skip)]
+    repetition: usize,
+    #[serde(skip)]
+    recording: Option<Recording>,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,7 +83,8 @@ impl Summary {
     pub(crate) fn new(workload: Workload, bench: &Bench<'_>, mut outcome: Outcome) -> Summary {
         let Host { model, kernel, machine, .. } = host::host();
         let rates: Vec<f64> = outcome.runs.iter().map(Run::records_per_second).collect();
-        let run = outcome.runs.swap_remove(median_index(&rates));
+        let index = median_index(&rates);
+        let run = outcome.runs.swap_remove(index);
         let offered = bench.limits.rate;
         let achieved = offered.map(|_| run.rate_achieved);
         let doubts = doubts(&run, offered);
@@ -122,7 +129,15 @@ impl Summary {
             warnings: report.warnings.clone(),
             report,
             doubts,
+            repetition: index + 1,
+            recording: run.recording,
         }
+    }
+
+    /// What the page of `--report` shows, if there is to be one.
+    pub(crate) fn shown(&self) -> Option<Shown<'_>> {
+        let recording = self.recording.as_ref()?;
+        Some(Shown { summary: self, doubts: &self.doubts, repetition: self.repetition, recording })
     }
 
     /// Why the figures do not mean what they say, if they do not.
@@ -227,6 +242,7 @@ fn parameters(workload: Workload, bench: &Bench<'_>) -> Map<String, Value> {
         ("output", shown(&options.output)),
         ("decisions", shown(&options.decisions)),
         ("record-trace", shown(&options.record_trace)),
+        ("report", shown(&options.report)),
     ];
     let own = own.into_iter().chain(workload::hot_key::parameters(&options.hot));
     parameters.extend(own.map(|(name, value)| (name.to_owned(), value)));

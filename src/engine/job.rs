@@ -379,6 +379,12 @@ impl Observer {
         self.started
     }
 
+    /// What its partitions have published.
+    #[cfg(feature = "cli")]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// What the job has done so far; at most 100 ms old.
     pub(crate) fn report(&self) -> Report {
         let ended = self.state.ended_at();

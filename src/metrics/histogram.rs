@@ -8,6 +8,9 @@ use crate::time::Nanos;
 /// The longest duration that is told apart: 1,000 s.
 pub const RANGE_NS_MAX: Nanos = 1_000_000_000_000;
 const SIGNIFICANT_DIGITS: u8 = 2;
+/// Points of a [`curve`](Histogram::curve) each time that the rest halves.
+#[cfg(feature = "cli")]
+const CURVE_STEPS: u32 = 5;
 
 /// A distribution of durations in nanoseconds, exact to 1 %. Its size is fixed (about 34 KiB), so
 /// recording never allocates; a value costs about 2 ns. Owned by one partition, merged by readers.
@@ -101,6 +104,26 @@ impl Histogram {
             max: self.max,
             count: self.count(),
         }
+    }
+
+    /// The curve of a percentile plot, rising: `(n, ns)` says that one value of `n` is longer than
+    /// `ns`. It ends with the largest value at the number of values; empty if there are none.
+    #[cfg(feature = "cli")]
+    pub(crate) fn curve(&self) -> Vec<(f64, Nanos)> {
+        let count = self.count() as f64;
+        let steps = self.cells.iter_quantiles(CURVE_STEPS).map(|step| {
+            let one_of = 1.0 / (1.0 - step.quantile_iterated_to()).max(1.0 / count);
+            (one_of, step.value_iterated_to().min(self.max))
+        });
+        let mut curve: Vec<(f64, Nanos)> = steps.collect();
+        // Beyond one of `count` there is no value to tell, but for the largest.
+        curve.dedup_by(|next, kept| {
+            next.0 == kept.0 && {
+                kept.1 = next.1;
+                true
+            }
+        });
+        curve
     }
 
     /// Bytes of memory that one histogram holds, cells included.
@@ -213,6 +236,19 @@ mod tests {
         copy.catch_up(&live);
         assert_eq!(copy.percentiles(), live.percentiles());
         assert_eq!(copy.overflow(), 1);
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_curve_rises_through_the_percentiles_to_the_largest_value() {
+        let mut histogram = Histogram::new();
+        assert_eq!(histogram.curve(), []);
+        (1..=1_000).for_each(|us| histogram.record(us * 1_000));
+        let curve = histogram.curve();
+        assert!(curve.is_sorted() && curve.len() < 100, "{curve:?}");
+        assert_eq!(curve.last(), Some(&(1_000.0, 1_000_000)));
+        let (_, median) = curve.iter().find(|(one_of, _)| *one_of >= 2.0).expect("half");
+        assert!(median.abs_diff(500_000) <= 10_000, "{median}");
     }
 
     #[test]

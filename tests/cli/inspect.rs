@@ -225,6 +225,6 @@ fn wrong_arguments_are_refused() {
         assert!(stderr.starts_with(&format!("error: {message}")), "{stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
-    let stderr = refusal(&millstream(&["bench", "chain", "--show-keys"]).output().expect("it"), 64);
+    let stderr = refusal(&millstream(&["doctor", "--show-keys"]).output().expect("it"), 64);
     assert!(stderr.ends_with("--show-keys; allowed with millstream inspect\n"), "{stderr}");
 }

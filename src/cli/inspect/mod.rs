@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-pub(crate) use answer::Subject;
+pub(crate) use answer::{HotKeyRow, Subject, hot_keys};
 pub use folder::SocketFolder;
 pub(crate) use question::Question;
 pub use question::{InspectTopic, KeyNames};
@@ -29,7 +29,7 @@ use crate::config::wording::shown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{Clock, MonotonicClock, Nanos};
 
-/// The flags that only this command takes.
+/// Its flags.
 pub(crate) static FLAGS: [Flag; 2] = [
     Flag {
         name: "url",
@@ -51,9 +51,9 @@ pub(crate) static FLAGS: [Flag; 2] = [
         value: None,
         default: "",
         help: "show keys by name, not by hash",
-        scope: Scope::Inspect,
+        scope: Scope::Keys,
         set: |options, _| {
-            options.inspect.keys = KeyNames::Shown;
+            options.show.keys = KeyNames::Shown;
             Ok(())
         },
     },
@@ -76,11 +76,11 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
         Some(socket) => socket.clone(),
         None => the_one_job(&args.folder)?,
     };
-    let question = Question { topic: args.topic, keys: args.inspect.keys };
+    let question = Question { topic: args.topic, keys: args.show.keys };
     let answer = ask(&socket, question)?;
     match args.show.format {
         Format::Json => output::print(&format!("{answer}\n")),
-        Format::Text => output::print(&text::text_of(args.topic, args.inspect.keys, &answer)),
+        Format::Text => output::print(&text::text_of(args.topic, args.show.keys, &answer)),
     }
 }
 

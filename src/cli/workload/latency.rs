@@ -133,8 +133,10 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Outcome> {
             .key_by(|record: &Stamped| record.0)
             .apply_keyed(CountEach)
             .sink(lateness.clone());
-        let run = bench.observe(pipeline, &meter)?;
-        seen.push(lateness.all.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let mut run = bench.observe(pipeline, &meter)?;
+        let measured = lateness.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        run.show_latency(&measured);
+        seen.push(measured);
         made = meter.by_partition();
         Ok(run)
     })?;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::cli::inspect::{Server, SocketFolder, Subject};
+use crate::cli::inspect::{KeyNames, Server, SocketFolder, Subject};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::options::{RunOptions, Skew, Verbosity};
 use crate::cli::output;
 use crate::cli::process;
 use crate::cli::progress::Progress;
+use crate::cli::report::{Recorder, Recording};
 use crate::cli::workload::Limits;
 use crate::cli::workload::feed::{Feed, Pace};
 use crate::cli::workload::meter::Meter;
@@ -16,7 +17,7 @@ use crate::connector::paced;
 use crate::dataflow::Pipeline;
 use crate::engine::{Engine, Job};
 use crate::error::Result;
-use crate::metrics::Report;
+use crate::metrics::{Histogram, Report};
 use crate::time::{Clock, MonotonicClock, Nanos};
 
 const SAMPLE_NS: Nanos = 100_000_000;
@@ -35,6 +36,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) verbosity: Verbosity,
     /// Where jobs can be asked while they run.
     pub(crate) folder: &'a SocketFolder,
+    /// How keys are shown on the page of `--report`.
+    pub(crate) keys: KeyNames,
 }
 
 /// The median, the lower one of two.
@@ -70,9 +73,18 @@ pub(crate) struct Run {
     pub(crate) rss_bytes_max: Option<u64>,
     /// Whether the run was over before its warm-up, so that nothing was cut.
     pub(crate) ended_early: bool,
+    /// What the page of `--report` is drawn from, if there is to be one.
+    pub(crate) recording: Option<Recording>,
 }
 
 impl Run {
+    /// Has the page show `latency` for the one that the engine measured.
+    pub(crate) fn show_latency(&mut self, latency: &Histogram) {
+        if let Some(recording) = &mut self.recording {
+            recording.set_latency(latency);
+        }
+    }
+
     pub(crate) fn records_per_second(&self) -> f64 {
         if self.seconds > 0.0 { self.records as f64 / self.seconds } else { 0.0 }
     }
@@ -187,6 +199,7 @@ impl Bench<'_> {
             samples: Vec::new(),
             sampled: None,
             progress: Progress::new(self.verbosity),
+            recorder: self.options.report.as_ref().map(|_| Recorder::new(&job, self.keys)),
         };
         while !job.has_ended() && !self.interrupt.is_asked() {
             watch.wait();
@@ -213,6 +226,7 @@ struct Watch<'a> {
     /// When the sample in hand began, and the records at that time.
     sampled: Option<(Nanos, u64)>,
     progress: Progress,
+    recorder: Option<Recorder>,
 }
 
 impl Watch<'_> {
@@ -225,6 +239,9 @@ impl Watch<'_> {
     fn look(&mut self) {
         let (now, records) = (MonotonicClock.now(), self.meter.records());
         self.progress.update(now, records);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.look(now);
+        }
         let Some(first) = self.meter.first() else { return };
         if self.mark.is_none() && now >= first.saturating_add(self.warmup_ns) {
             self.mark = Some(self.mark_at(first, now, records));
@@ -263,6 +280,7 @@ impl Watch<'_> {
             },
             rss_bytes_max: process::rss_bytes_max(),
             ended_early: self.mark.is_none() && self.warmup_ns > 0,
+            recording: self.recorder.map(|recorder| recorder.close(ended)),
             report,
         }
     }

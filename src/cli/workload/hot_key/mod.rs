@@ -61,8 +61,11 @@ pub(crate) fn run(workload: Workload, bench: &Bench<'_>) -> Result<Outcome> {
         let meter = Meter::new(bench.partitions());
         let ledger = Ledger::new(keep);
         let pipeline = load.pipeline(workload, bench, &meter, &ledger);
-        let run = bench.observe_with(pipeline, &meter, |job| load.force_moves(job, bench))?;
+        let mut run = bench.observe_with(pipeline, &meter, |job| load.force_moves(job, bench))?;
         let now = (meter.by_partition(), ledger.take());
+        if let Some(delays) = &now.1.delays {
+            run.show_latency(&delays.all);
+        }
         if let Some((made, found)) = all.last() {
             agree((made, found.totals.checksum), (&now.0, now.1.totals.checksum))?;
         }
