@@ -52,7 +52,8 @@ impl Engine {
 
     /// Writes when each record of the first keyed task came, and the hash of its key, to `output`,
     /// for `millstream whatif --trace`. Slows a job down: each batch is a write. If one fails,
-    /// nothing more is written.
+    /// nothing more is written. Of keys that are combined only partials come there, one for many
+    /// records, so a trace is true only as long as none is.
     #[must_use]
     pub fn record_trace(mut self, output: impl Write + Send + 'static) -> Engine {
         let trace = Mutex::new((TraceWriter::new(), Some(output)));
