@@ -50,7 +50,7 @@ pub(crate) struct Mover {
 
 /// What can be seen of a job, from any thread, while it runs and after.
 #[derive(Clone)]
-pub(crate) struct Observer {
+pub(crate) struct JobStatus {
     state: Arc<JobState>,
     registry: Arc<Registry>,
     dead_letters: Arc<AtomicU64>,
@@ -70,7 +70,7 @@ pub struct Job {
     state: Arc<JobState>,
     threads: Threads,
     ends: Ends,
-    observer: Observer,
+    status: JobStatus,
 }
 
 impl Job {
@@ -81,7 +81,7 @@ impl Job {
         ends: Ends,
         facts: Facts,
     ) -> Self {
-        let observer = Observer {
+        let status = JobStatus {
             state: Arc::clone(&state),
             registry,
             dead_letters: Arc::clone(&ends.dead_letters),
@@ -90,13 +90,13 @@ impl Job {
             started: facts.started,
             facts: Arc::new(Mutex::new(facts)),
         };
-        Job { state, threads, ends, observer }
+        Job { state, threads, ends, status }
     }
 
     /// What can be seen of it, for another thread.
     #[cfg(feature = "cli")]
-    pub(crate) fn observer(&self) -> Observer {
-        self.observer.clone()
+    pub(crate) fn status(&self) -> JobStatus {
+        self.status.clone()
     }
 
     /// Who moves its keys.
@@ -246,9 +246,9 @@ impl Job {
         let running = Running {
             state: &self.state,
             system: &self.threads.system,
-            registry: &self.observer.registry,
+            registry: &self.status.registry,
             supervisor: &self.ends.mover.address,
-            facts: &self.observer.facts,
+            facts: &self.status.facts,
         };
         rescale(&running, partitions)
     }
@@ -256,7 +256,7 @@ impl Job {
     /// When it began, in monotonic nanoseconds: where the report's seconds count from.
     #[cfg(feature = "cli")]
     pub(crate) fn started(&self) -> Nanos {
-        self.observer.started
+        self.status.started
     }
 
     /// Whether all partitions have ended.
@@ -266,12 +266,12 @@ impl Job {
 
     /// What the job has done so far; at most 100 ms old.
     pub fn report(&self) -> Report {
-        self.observer.report()
+        self.status.report()
     }
 
     /// Records that the sources have let in so far; at most 100 ms old.
     pub fn records(&self) -> u64 {
-        self.observer.registry.records()
+        self.status.registry.records()
     }
 
     /// A handle that sends records of type `T` into the [`channel`](crate::connector::channel())
@@ -366,7 +366,7 @@ impl Job {
     }
 }
 
-impl Observer {
+impl JobStatus {
     /// The name of the job's pipeline.
     #[cfg(feature = "cli")]
     pub(crate) fn name(&self) -> &str {

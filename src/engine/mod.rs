@@ -31,7 +31,7 @@ use crate::time::{Clock, MonotonicClock};
 
 pub use job::Job;
 #[cfg(feature = "cli")]
-pub(crate) use job::Observer;
+pub(crate) use job::JobStatus;
 pub use rescale::Rescaled;
 
 /// Moves that may be open at once in a job.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::inspect::question::{InspectTopic, KeyNames, Question};
-use crate::engine::Observer;
+use crate::engine::JobStatus;
 use crate::supervisor::{Account, CORE, DomainLoad, KeyLoad, KeyRoute, LoadView};
 
 /// Keys that an answer names.
@@ -35,7 +35,7 @@ pub(crate) struct HotKeyRow {
 
 /// A job, as far as it may be asked about.
 pub(crate) struct Subject {
-    pub(crate) observer: Observer,
+    pub(crate) status: JobStatus,
     pub(crate) account: Arc<Mutex<Account>>,
 }
 
@@ -45,17 +45,17 @@ impl Subject {
         let name = question.topic.name();
         let about = match question.topic {
             InspectTopic::HotKeys => json!(hot_keys(self.account().view(), question.keys)),
-            InspectTopic::Tasks => self.observer.report().to_json()["tasks"].take(),
-            InspectTopic::Lanes => self.observer.report().to_json()["edges"].take(),
+            InspectTopic::Tasks => self.status.report().to_json()["tasks"].take(),
+            InspectTopic::Lanes => self.status.report().to_json()["edges"].take(),
             // A job takes none.
             InspectTopic::Checkpoints => json!([]),
-            InspectTopic::Decisions => decisions(&self.account(), self.observer.started()),
+            InspectTopic::Decisions => decisions(&self.account(), self.status.started()),
             InspectTopic::Health => self.health(question.keys),
         };
         json!({
             "millstream": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
-            "job": self.observer.name(),
+            "job": self.status.name(),
             name: about,
         })
     }
@@ -66,7 +66,7 @@ impl Subject {
     }
 
     fn health(&self, names: KeyNames) -> Value {
-        let mut report = self.observer.report().to_json();
+        let mut report = self.status.report().to_json();
         if names == KeyNames::Hidden {
             report["back_pressure_key"] = Value::Null;
         }

@@ -10,7 +10,7 @@ use crate::cli::report::keys::{HotKey, HotKeys, Wanted};
 use crate::cli::report::marks::{Mark, Marks};
 use crate::cli::report::thinned::Thinned;
 use crate::cli::report::timeline::{Reading, Timeline};
-use crate::engine::{Job, Observer};
+use crate::engine::{Job, JobStatus};
 use crate::metrics::{Histogram, JobShape, PartitionReadings, TaskMetrics};
 use crate::supervisor::Account;
 use crate::time::Nanos;
@@ -25,7 +25,7 @@ const READINGS_MAX: usize = 64_000;
 
 /// What is seen of a run while it runs.
 pub(crate) struct Recorder {
-    observer: Observer,
+    status: JobStatus,
     account: Arc<Mutex<Account>>,
     names: KeyNames,
     due: Nanos,
@@ -60,12 +60,12 @@ pub(crate) struct Recording {
 impl Recorder {
     /// Looks at `job`.
     pub(crate) fn new(job: &Job, names: KeyNames) -> Recorder {
-        let observer = job.observer();
-        let partitions = observer.registry().read(<[_]>::len).max(1);
+        let status = job.status();
+        let partitions = status.registry().read(<[_]>::len).max(1);
         let most = (READINGS_MAX / partitions).clamp(SAMPLES_MIN, SAMPLES_MAX);
         Recorder {
-            account: observer.account(),
-            observer,
+            account: status.account(),
+            status,
             names,
             due: 0,
             decided: 0,
@@ -82,16 +82,16 @@ impl Recorder {
         }
         self.due = now.saturating_add(LOOK_NS);
         self.note_decisions();
-        let Recorder { samples, keys, observer, account, names, .. } = self;
-        samples.offer(|| sample(observer, account, keys, *names, now));
+        let Recorder { samples, keys, status, account, names, .. } = self;
+        samples.offer(|| sample(status, account, keys, *names, now));
     }
 
     /// Looks once more, since the job has ended, and sums up.
     pub(crate) fn close(mut self, now: Nanos) -> Recording {
         self.note_decisions();
-        let Recorder { samples, mut keys, observer, account, names, marks, .. } = self;
+        let Recorder { samples, mut keys, status, account, names, marks, .. } = self;
         let step_ns = LOOK_NS.saturating_mul(samples.stride());
-        let last = sample(&observer, &account, &mut keys, names, now);
+        let last = sample(&status, &account, &mut keys, names, now);
         let samples = samples.close(last);
         let readings: Vec<&[Reading]> =
             samples.iter().map(|sample| sample.readings.as_slice()).collect();
@@ -100,14 +100,14 @@ impl Recorder {
             timeline: Timeline::new(&readings, step_ns),
             moves,
             moves_left_out,
-            curves: curves::published(observer.registry()),
+            curves: curves::published(status.registry()),
             hot_keys: keys.close(samples.iter().map(|one| (one.seconds, one.keys.as_slice()))),
         }
     }
 
     fn note_decisions(&mut self) {
         let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        let started = self.observer.started();
+        let started = self.status.started();
         for (at, decision) in account.decisions().filter(|(at, _)| *at >= self.decided) {
             self.marks.note(at.saturating_sub(started), decision);
         }
@@ -124,14 +124,14 @@ impl Recording {
 }
 
 fn sample(
-    observer: &Observer,
+    status: &JobStatus,
     account: &Mutex<Account>,
     keys: &mut HotKeys,
     names: KeyNames,
     now: Nanos,
 ) -> Sample {
-    let seconds = now.saturating_sub(observer.started()) as f64 / 1e9;
-    let registry = observer.registry();
+    let seconds = now.saturating_sub(status.started()) as f64 / 1e9;
+    let registry = status.registry();
     let readings = registry.read(|partitions| {
         let reading = |one: &Option<Box<PartitionReadings>>| {
             one.as_ref().map(|one| reading(registry.shape(), one)).unwrap_or_default()

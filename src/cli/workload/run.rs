@@ -155,7 +155,7 @@ impl Bench<'_> {
 
     /// Lets `job` be asked while the answer is kept. A job that cannot be asked runs all the same.
     pub(crate) fn serve(&self, job: &Job) -> Option<Server> {
-        let subject = Subject { observer: job.observer(), account: job.observer().account() };
+        let subject = Subject { status: job.status(), account: job.status().account() };
         let served = Server::start(self.folder, Box::new(move |asked| subject.answer(asked)));
         match served {
             Ok(server) => {
