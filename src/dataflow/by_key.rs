@@ -47,7 +47,7 @@ pub(super) struct ByKey<K, F, Q, C, P> {
 /// second, whatever the key's rate.
 const COMBINED_NS: Nanos = 500_000;
 
-impl<K, F, Q, C, P> ByKey<K, F, Q, C, P> {
+impl<K, F, Q: KeyedPartitioner<K>, C, P> ByKey<K, F, Q, C, P> {
     /// Routes by `partitioner` over the key that `key_of` finds, folding in `combine` first and
     /// holding what was folded for half of `emit_every`, so that a result is never older than one
     /// and a half intervals.
@@ -59,6 +59,8 @@ impl<K, F, Q, C, P> ByKey<K, F, Q, C, P> {
         emit_every: Option<Nanos>,
     ) -> Self {
         let table = domain.table();
+        let mut partitioner = partitioner;
+        follow_ranges(&mut partitioner, &table);
         ByKey {
             key_of,
             partitioner,
@@ -207,6 +209,9 @@ where
                 }
                 assert!(!self.is_holding(), "what one table has folded goes before the next");
                 (self.has_combined, self.combined_by) = (table.has_combined(), None);
+                if !is_planted(Fault::FeederKeepsRanges) {
+                    follow_ranges(&mut self.partitioner, &table);
+                }
                 self.table = table;
                 return true;
             }
@@ -328,6 +333,13 @@ where
         let target = self.table.owner(C::hash_of(&partial));
         self.evicted = outbox.push_partial(target, partial).err();
         self.evicted.is_none()
+    }
+}
+
+/// Has keys grouped as `table` has it.
+fn follow_ranges<K>(partitioner: &mut impl KeyedPartitioner<K>, table: &RoutingTable) {
+    if let Some(ranging) = partitioner.ranging() {
+        ranging.follow(table);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::hand_over::Parcel;
 use crate::metrics::Tally;
 use crate::record::{Batch, Never};
-use crate::routing::{Move, MoveId, Units};
+use crate::routing::{KeyRanges, Move, MoveId, RoutingTable, Units};
 use crate::time::Nanos;
 
 /// A chain of operators from one input to one end. Its type spells its stages, so the compiler
@@ -176,6 +176,22 @@ pub enum Handling<'a, T, P> {
         id: MoveId,
         /// The records, all of its units.
         batch: &'a mut Batch<T, P>,
+    },
+    /// Goes over to the ranges of a new table, where key groups are ranges of keys.
+    Follow {
+        /// The table.
+        table: &'a RoutingTable,
+    },
+    /// Cuts the range of a key group where the keys that came last say.
+    Cut {
+        /// The table whose ranges are cut.
+        table: &'a RoutingTable,
+        /// The group.
+        group: u16,
+        /// Into about so many parts.
+        parts: usize,
+        /// Where to put the ranges, if there is reason to cut.
+        ranges: &'a mut Option<Arc<dyn KeyRanges>>,
     },
     /// Lets what was installed catch up with its own time, and takes it among its own.
     Thaw {

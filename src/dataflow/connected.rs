@@ -152,7 +152,7 @@ where
             Either::Right(record) => right_key(record),
         };
         let emits_at_end = operator.waits_for_end();
-        let domain = draft.borrow_mut().add_domain();
+        let domain = draft.borrow_mut().add_domain(&partitioner);
         let (left, mut edges) = left.close_by_key(domain, |_| NoCombine::<Never>::new());
         let right = right.partition_by(partitioner.clone());
         let (right, others) = right.close_by_key(domain, |_| NoCombine::<Never>::new());

@@ -267,7 +267,7 @@ where
         self.refuse(checks.into_iter().filter_map(Result::err));
         let emits_at_end = operator.waits_for_end();
         let keyed = Keyed::new(operator, self.key_of.clone(), self.partitioner.clone());
-        let domain = draft.borrow_mut().add_domain();
+        let domain = draft.borrow_mut().add_domain(&self.partitioner);
         let own = self.pre_aggregate;
         let (wires, edges) = self.close_by_key(domain, move |context| {
             let asked = own.unwrap_or(context.config.pre_aggregate());

@@ -9,7 +9,7 @@ use crate::dataflow::graph::{Edge, EdgeKind, Graph, TaskNode};
 use crate::dataflow::{Task, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{EdgeConfig, LaneMatrix, LaneReceiver, LaneSender, Seat};
-use crate::routing::Domain;
+use crate::routing::{Domain, KeyRanges, KeyedPartitioner};
 use crate::time::Timestamp;
 
 /// What a task is built from: where it will run, and the job's lanes and knobs.
@@ -50,18 +50,32 @@ pub(crate) struct Draft {
     pub(crate) inputs: Vec<InputHandle>,
     /// Whether an operator needs an [`Executor`](crate::dataflow::Executor).
     pub(crate) runs_futures: bool,
-    /// How many tasks keep state by key.
-    pub(crate) domains: usize,
+    /// Of each task that keeps state by key, the ranges that its key groups are at the start, where
+    /// they change.
+    ranges: Vec<Option<Arc<dyn KeyRanges>>>,
     /// Streams that do not end anywhere yet, by ticket.
     open: BTreeMap<usize, String>,
     tickets: usize,
 }
 
 impl Draft {
-    /// The index of one more task that keeps state by key.
-    pub(crate) fn add_domain(&mut self) -> usize {
-        self.domains += 1;
-        self.domains - 1
+    /// The index of one more task that keeps state by key, which `partitioner` groups.
+    pub(crate) fn add_domain<K>(&mut self, partitioner: &impl KeyedPartitioner<K>) -> usize {
+        self.ranges.push(partitioner.clone().ranging().map(|ranging| ranging.ranges()));
+        self.ranges.len() - 1
+    }
+
+    /// Who owns which key in a new layout, for each task that keeps state by key. Ranges of keys are
+    /// those of the layout `before`, if there was one.
+    pub(crate) fn domains(&self, partitions: usize, before: &[Arc<Domain>]) -> Vec<Arc<Domain>> {
+        let of_task = |(index, first): (usize, &Option<Arc<dyn KeyRanges>>)| {
+            let known = before.get(index).and_then(|domain| domain.table().ranges().cloned());
+            Arc::new(match known.as_ref().or(first.as_ref()) {
+                None => Domain::new(index, partitions),
+                Some(ranges) => Domain::ranged(index, partitions, Arc::clone(ranges)),
+            })
+        };
+        self.ranges.iter().enumerate().map(of_task).collect()
     }
 
     /// Remembers that a stream was begun.

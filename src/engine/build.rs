@@ -68,6 +68,8 @@ pub(crate) struct Blueprint {
     /// What all instances know of the job.
     context: TaskContext,
     layouts: u32,
+    /// Those of the last layout: ranges of keys go on as they are.
+    domains: Vec<Arc<Domain>>,
 }
 
 /// Checks `pipeline` and builds its tasks for each of the partitions that `world` has.
@@ -99,6 +101,7 @@ pub(crate) fn build(pipeline: Pipeline, config: &Config, world: &World<'_>) -> R
         roots: wakes.len(),
         context,
         layouts: 0,
+        domains: Vec::new(),
     };
     blueprint.check_memory(wakes.len())?;
     let layout = blueprint.lay_out(wakes.len(), wakes, Vec::new())?;
@@ -183,9 +186,9 @@ impl Blueprint {
         let seat =
             |(index, wake): (usize, &Wake)| Seat { host: index % partitions, wake: wake.clone() };
         let seats: Vec<Seat> = wakes.iter().enumerate().map(seat).collect();
-        let domains: Vec<_> =
-            (0..self.draft.domains).map(|index| Arc::new(Domain::new(index, partitions))).collect();
-        let mut transfer = Transfer::of(self, partitions, &mut before);
+        let domains = self.draft.domains(partitions, &self.domains);
+        self.domains.clone_from(&domains);
+        let mut transfer = Transfer::of(self, &domains, partitions, &mut before);
         let mut kept: BTreeMap<_, _> = before
             .into_iter()
             .map(|instance| ((instance.task, instance.index), instance.running))
@@ -240,13 +243,18 @@ fn movables(graph: &Graph, domains: Vec<Arc<Domain>>) -> Vec<Movable> {
         let Some(domain) = node.domain else { continue };
         movables[domain].name.clone_from(&node.name);
         movables[domain].unmovable = node.unmovable;
-        movables[domain].unmergeable = node.unmergeable;
+        movables[domain].unmergeable = node.unmergeable.or(ranged(&movables[domain].domain));
         for other in graph.upstream(task).filter_map(domain_of).filter(|other| *other != domain) {
             movables[domain].related.push(other);
             movables[other].related.push(domain);
         }
     }
     movables
+}
+
+/// Why no key of a domain can be combined by itself, if that is so whatever its operator is.
+fn ranged(domain: &Domain) -> Option<&'static str> {
+    domain.is_ranged().then_some("a key of a learned range goes with its range")
 }
 
 fn edge_config(config: &Config) -> EdgeConfig {

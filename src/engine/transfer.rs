@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::dataflow::Task;
 use crate::engine::build::Blueprint;
 use crate::hand_over::Parcel;
-use crate::routing::{KEY_GROUPS, Move, MoveId, RoutingTable, Units};
+use crate::routing::{Domain, KEY_GROUPS, Move, MoveId, RoutingTable, Units};
 use crate::runtime::Instance;
 use crate::time::Timestamp;
 
@@ -21,7 +21,14 @@ pub(super) struct Transfer {
 
 impl Transfer {
     /// Takes from the instances `before` what others keep with so many partitions.
-    pub(super) fn of(plan: &Blueprint, partitions: usize, before: &mut [Instance]) -> Transfer {
+    ///
+    /// * `domains` - who owns which key with these.
+    pub(super) fn of(
+        plan: &Blueprint,
+        domains: &[Arc<Domain>],
+        partitions: usize,
+        before: &mut [Instance],
+    ) -> Transfer {
         let tasks = before.iter().map(|instance| instance.task + 1).max().unwrap_or(0);
         let mut transfer = Transfer {
             watermarks: vec![Vec::new(); tasks],
@@ -42,11 +49,14 @@ impl Transfer {
             let latest = row.iter().copied().max().unwrap_or(Timestamp::MIN);
             *row = vec![latest; partitions];
         }
-        let table = RoutingTable::even(partitions);
-        let theirs: Vec<Units> = (0..partitions).map(|owner| units_of(&table, owner)).collect();
+        let owned = |domain: &Arc<Domain>| -> Vec<Units> {
+            let table = domain.table();
+            (0..partitions).map(|owner| units_of(&table, owner)).collect()
+        };
+        let theirs: Vec<Vec<Units>> = domains.iter().map(owned).collect();
         for instance in before.iter_mut().filter(|instance| !instance.is_done) {
             if let Some(domain) = plan.domain_of(instance.task) {
-                transfer.take(instance, domain, &theirs);
+                transfer.take(instance, domain, &theirs[domain]);
             }
         }
         transfer

@@ -74,6 +74,26 @@ pub(crate) enum Fault {
     CombinedWhileGroupMoves,
     /// A barrier starts while a move is open.
     BarrierDuringMove,
+    /// Feeders follow another table with the ranges of the one before.
+    FeederKeepsRanges,
+    /// The owner takes partials under the groups that their feeders knew.
+    OldLabelsKept,
+    /// A sweep does.
+    SweepByOldLabels,
+    /// What is kept of a range that is cut or merged stays under its group.
+    StateNotRegrouped,
+    /// Timers do.
+    TimersNotRegrouped,
+    /// The taker learns of ranges no earlier than the others.
+    TakerFollowsLate,
+    /// Ranges change in the middle of a signal.
+    FollowsInSignal,
+    /// A range is cut, or merged, while its group moves.
+    CutWhileMoving,
+    /// Its group moves while a range is being cut.
+    MoveWhileCut,
+    /// Ranges go to any partition.
+    MovesOutOfOrder,
 }
 
 #[cfg(test)]

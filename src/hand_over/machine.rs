@@ -9,7 +9,7 @@ use crate::hand_over::cargo::{Cargo, Docks, Parcel};
 use crate::hand_over::donor::{self, Giving};
 use crate::hand_over::taker::{self, Taking};
 use crate::record::Batch;
-use crate::routing::{Domain, Move, MoveId};
+use crate::routing::{Domain, KeyRanges, Move, MoveId, RoutingTable};
 use crate::time::Nanos;
 
 /// A move that is done, as its taker has seen it.
@@ -29,6 +29,8 @@ pub struct HandOver<T, P> {
     domain: Arc<Domain>,
     /// Up to here the domain's moves are known.
     epoch: u32,
+    /// The ranges that the state is grouped by, and up to which epoch they hold.
+    ranges: Option<(u32, Arc<dyn KeyRanges>)>,
     lanes: usize,
     docks: Docks<T, P>,
     giving: Vec<Giving>,
@@ -69,12 +71,18 @@ impl<T, P> HandOver<T, P> {
         HandOver {
             partition,
             epoch: domain.epoch(),
+            ranges: None,
             domain,
             lanes,
             docks,
             giving: Vec::new(),
             taking: Vec::new(),
         }
+    }
+
+    /// The partition that it is on.
+    pub fn partition(&self) -> usize {
+        self.partition
     }
 
     /// Index of its domain.
@@ -96,6 +104,29 @@ impl<T, P> HandOver<T, P> {
     /// Forgets a move that it has accepted and that will not be.
     pub fn cancel(&mut self, id: MoveId) {
         self.taking.retain(|taking| taking.moved.id != id);
+    }
+
+    /// Who owns which of its keys.
+    pub fn routes(&self) -> &Arc<Domain> {
+        &self.domain
+    }
+
+    /// Whether key groups are ranges that change while the job runs.
+    pub fn is_ranged(&self) -> bool {
+        self.domain.is_ranged()
+    }
+
+    /// The table that holds now, if it has ranges and others than were known.
+    pub fn new_ranges(&mut self) -> Option<Arc<RoutingTable>> {
+        let known = self.ranges.as_ref();
+        if !self.is_ranged() || known.is_some_and(|(epoch, _)| *epoch == self.domain.epoch()) {
+            return None;
+        }
+        let table = self.domain.table();
+        let ranges = Arc::clone(table.ranges()?);
+        let is_new = known.is_none_or(|(_, known)| !Arc::ptr_eq(known, &ranges));
+        self.ranges = Some((table.epoch(), ranges));
+        is_new.then_some(table)
     }
 
     /// Looks for moves that it has to give for.

@@ -10,6 +10,7 @@ mod culprit;
 #[cfg(test)]
 mod culprit_graphs_test;
 mod histogram;
+mod kll;
 mod moves;
 mod registry;
 mod report;
@@ -23,6 +24,7 @@ pub use conservation::{Conservation, Imbalance};
 pub use counter::{Activity, Counter, TimeSplit};
 pub use culprit::{Culprit, HotKey, InstanceLoad, TaskLoad, culprit};
 pub use histogram::{Histogram, Percentiles, RANGE_NS_MAX};
+pub use kll::Kll;
 pub use moves::{Moves, MovesReport};
 pub use registry::{Detail, PartitionMetrics, PartitionReadings, Registry};
 pub use report::{EdgeReport, PartitionReport, Report, RunFacts, TaskReport};

@@ -12,7 +12,6 @@ use crate::exchange::wake::wake_pair;
 use crate::exchange::{EdgeConfig, Seat};
 use crate::metrics::{Detail, JobShape, Registry, TaskShape};
 use crate::record::Batch;
-use crate::routing::Domain;
 use crate::time::{ManualClock, Nanos, Timestamp};
 
 /// A source whose records are all on partition 0.
@@ -111,8 +110,7 @@ pub(super) fn run(pipeline: Pipeline, partitions: usize) {
     let edge =
         EdgeConfig { lane_batches: 1, batch_records: Some(1), linger: 0, parcels: 1, staged: 8 };
     let config = Config::default();
-    let domain = |index| Arc::new(Domain::new(index, partitions));
-    let domains: Vec<_> = (0..draft.domains).map(domain).collect();
+    let domains = draft.domains(partitions, &[]);
     let (mut tasks, mut shapes) = (Vec::new(), Vec::new());
     for (partition, seat) in seats.iter().enumerate() {
         let task = &TaskContext::new(partition, partitions, seat.wake.clone());

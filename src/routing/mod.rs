@@ -5,25 +5,36 @@
 //! moves and state read one word and do not ask which partitioner made it. An unkeyed
 //! partitioner gives a partition and cannot feed keyed state.
 //!
+//! Which key is of which group is fixed, but for [`LearnedRanges`]: their bounds are part of the
+//! routing table, version by version, and everybody who reads group numbers follows it; see
+//! [`Ranging`].
+//!
 //! Broadcasting is no partitioner: it has no choice to make, and the exchange copies.
 
+mod bounds;
 mod custom;
 mod domain;
 mod hash;
+mod learned;
 mod modulo;
 mod moves;
 mod range;
 mod round_robin;
 mod table;
 
+pub use bounds::KeyRanges;
 pub use custom::Custom;
 pub use domain::Domain;
 pub use hash::Hashed;
+pub use learned::LearnedRanges;
 pub use modulo::{IntegerKey, Modulo};
 pub use moves::{Move, MoveId, UNITS_MAX, Units};
 pub use range::Ranges;
 pub use round_robin::RoundRobin;
 pub use table::{OVERRIDES_MAX, Override, PARTITIONS_MAX, RoutingTable};
+
+use std::cmp::Ordering;
+use std::sync::Arc;
 
 use crate::error::Result;
 
@@ -75,6 +86,40 @@ pub trait KeyedPartitioner<K>: Clone + Send + 'static {
     fn check(&self) -> Result<()> {
         Ok(())
     }
+
+    /// How keys are ordered, where neighbouring keys go to one partition: at the end of the input
+    /// a partition then emits in this order. `None` where there is no order to keep.
+    fn order(&self) -> Option<fn(&K, &K) -> Ordering> {
+        None
+    }
+
+    /// The other side of one whose groups change while the job runs; `None`, as for nearly all, if
+    /// a key stays in its group.
+    #[inline]
+    fn ranging(&mut self) -> Option<&mut dyn Ranging<K>> {
+        None
+    }
+}
+
+/// A partitioner whose key groups are ranges of keys that are cut and merged while the job runs.
+///
+/// The routing table of the task has the ranges that hold. Each clone of the partitioner has those
+/// of the table that it followed last: every feeder gives a key the group, and the group the
+/// partition, by one and the same version.
+pub trait Ranging<K> {
+    /// The ranges that it has.
+    fn ranges(&self) -> Arc<dyn KeyRanges>;
+
+    /// Goes over to the ranges of `table`. Returns the groups of before that are not the same range
+    /// any more: what is kept for them has to be put under the groups of now.
+    fn follow(&mut self, table: &RoutingTable) -> Vec<u16>;
+
+    /// Takes note of a key that has come. Called for a sample, where the state of the keys is.
+    fn note(&mut self, key: &K);
+
+    /// The ranges of `table` with that of `group` cut into about so many parts, as even as the keys
+    /// that came last; `None` if these give no reason to cut.
+    fn cut(&self, table: &RoutingTable, group: u16, parts: usize) -> Option<Arc<dyn KeyRanges>>;
 }
 
 /// Gives every record a partition, whatever its key. Called for every record, on the partition

@@ -1,14 +1,18 @@
 //! `range`: sorted bounds cut the keys into ranges; ranges stay in order over the partitions.
 
+use std::cmp::Ordering;
+use std::fmt::Debug;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Key, hash_key};
-use crate::routing::{KEY_GROUPS, KeyedPartitioner, first_group, with_group};
+use crate::routing::{KEY_GROUPS, KeyedPartitioner, LearnedRanges, first_group, with_group};
 
 /// Keeps neighbouring keys together: every key of partition *i* lies below every key of *i* + 1.
 ///
 /// `n` bounds make `n + 1` ranges; range *r* holds the keys from bound *r* − 1 (inclusive) to
 /// bound *r* (exclusive). Ranges are dealt out evenly, so as many ranges as partitions, or a
-/// multiple, balances best if the bounds do.
+/// multiple, balances best if the bounds do. At the end of its input a partition emits in the order
+/// of keys.
 #[derive(Clone, Debug)]
 pub struct Ranges<K> {
     bounds: Vec<K>,
@@ -18,6 +22,26 @@ impl<K> Ranges<K> {
     /// Ranges between `bounds`, strictly ascending, at most 4,095 of them. Checked before start.
     pub fn new(bounds: Vec<K>) -> Ranges<K> {
         Ranges { bounds }
+    }
+
+    /// Ranges whose bounds are learned from the keys that come, and follow them.
+    ///
+    /// ```
+    /// # use millstream::{connector::iterator, prelude::*};
+    /// # let pipeline = Pipeline::new("example");
+    /// use millstream::routing::Ranges;
+    ///
+    /// let keyed = pipeline.source(iterator([3, 1, 2, 1])).key_by(|n| *n);
+    /// let counts = keyed.partition_by(Ranges::learned()).count().collect();
+    /// # Engine::new(Config::builder().partitions(1).build()?)?.run(pipeline)?;
+    /// assert_eq!(counts.take(), [(1, 2), (2, 1), (3, 1)]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn learned() -> LearnedRanges<K>
+    where
+        K: Key + Ord + Sync,
+    {
+        LearnedRanges::new()
     }
 }
 
@@ -33,21 +57,30 @@ impl<K: Key + Ord> KeyedPartitioner<K> for Ranges<K> {
     }
 
     fn check(&self) -> Result<()> {
-        let invalid = |context| Err(Error::new(ErrorKind::InvalidConfig, context));
-        if self.bounds.len() >= KEY_GROUPS {
-            let (seen, allowed) = (self.bounds.len(), KEY_GROUPS - 1);
-            return invalid(format!("range partitioner has {seen} bounds, at most {allowed} fit"));
-        }
-        match self.bounds.windows(2).position(|pair| pair[0] >= pair[1]) {
-            Some(index) => invalid(format!(
-                "bounds of the range partitioner must ascend: bound {} is {:?}, bound {} is {:?}",
-                index,
-                self.bounds[index],
-                index + 1,
-                self.bounds[index + 1]
-            )),
-            None => Ok(()),
-        }
+        check_bounds(&self.bounds)
+    }
+
+    fn order(&self) -> Option<fn(&K, &K) -> Ordering> {
+        Some(K::cmp)
+    }
+}
+
+/// Says what is wrong with bounds of ranges, if anything is.
+pub(super) fn check_bounds<K: Ord + Debug>(bounds: &[K]) -> Result<()> {
+    let invalid = |context| Err(Error::new(ErrorKind::InvalidConfig, context));
+    if bounds.len() >= KEY_GROUPS {
+        let (seen, allowed) = (bounds.len(), KEY_GROUPS - 1);
+        return invalid(format!("range partitioner has {seen} bounds, at most {allowed} fit"));
+    }
+    match bounds.windows(2).position(|pair| pair[0] >= pair[1]) {
+        Some(index) => invalid(format!(
+            "bounds of the range partitioner must ascend: bound {} is {:?}, bound {} is {:?}",
+            index,
+            bounds[index],
+            index + 1,
+            bounds[index + 1]
+        )),
+        None => Ok(()),
     }
 }
 

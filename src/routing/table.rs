@@ -1,6 +1,8 @@
 //! The routing table: which partition owns a key, in one version.
 
-use crate::routing::{KEY_GROUPS, Move, key_group};
+use std::sync::Arc;
+
+use crate::routing::{KEY_GROUPS, KeyRanges, Move, Units, key_group};
 
 /// The most partitions a table can name: an owner has 10 bits of its 16.
 pub const PARTITIONS_MAX: usize = 1024;
@@ -25,12 +27,15 @@ pub struct Override {
 }
 
 /// Owners of all keys in one epoch. Immutable, small (8 KiB), shared by pointer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RoutingTable {
     epoch: u32,
     groups: [u16; KEY_GROUPS],
     /// In the order of their hashes.
     overrides: Vec<Override>,
+    /// Where groups are ranges of keys that may change: which, in the order of keys. Their owners
+    /// never descend.
+    ranges: Option<Arc<dyn KeyRanges>>,
 }
 
 impl RoutingTable {
@@ -42,7 +47,22 @@ impl RoutingTable {
     pub fn even(partitions: usize) -> RoutingTable {
         assert!((1..=PARTITIONS_MAX).contains(&partitions), "{partitions} partitions");
         let groups = std::array::from_fn(|group| (group * partitions / KEY_GROUPS) as u16);
-        RoutingTable { epoch: 0, groups, overrides: Vec::new() }
+        RoutingTable { epoch: 0, groups, overrides: Vec::new(), ranges: None }
+    }
+
+    /// As [`even`](Self::even), of groups that are `ranges`: these are dealt out in the order of
+    /// their keys, to each partition as many as to any other, but for one.
+    ///
+    /// # Panics
+    /// As [`even`](Self::even).
+    pub fn ranged(partitions: usize, ranges: Arc<dyn KeyRanges>) -> RoutingTable {
+        let mut table = RoutingTable::even(partitions);
+        let count = ranges.groups().len();
+        for (index, group) in ranges.groups().iter().enumerate() {
+            table.groups[usize::from(*group)] = (index * partitions / count) as u16;
+        }
+        table.ranges = Some(ranges);
+        table
     }
 
     /// Version of the table: changes since the start, a count without a unit.
@@ -107,6 +127,38 @@ impl RoutingTable {
         next
     }
 
+    /// The ranges of keys that its groups are, where these may change.
+    pub fn ranges(&self) -> Option<&Arc<dyn KeyRanges>> {
+        self.ranges.as_ref()
+    }
+
+    /// Whether owners of ranges never descend from one range to the next, also if `units` belonged
+    /// to `taker`.
+    pub fn keeps_order(&self, units: &Units, taker: usize) -> bool {
+        let groups = self.ranges.iter().flat_map(|ranges| ranges.groups());
+        groups.map(|group| usize::from(*group)).is_sorted_by_key(|group| {
+            if units.has_group(group) { taker } else { self.owner_of_group(group) }
+        })
+    }
+
+    /// The table of the next epoch, with other ranges; those of groups that were none belong to
+    /// `owner`.
+    #[must_use]
+    pub fn regrouped(&self, ranges: Arc<dyn KeyRanges>, owner: usize) -> RoutingTable {
+        let mut next = self.clone();
+        next.epoch += 1;
+        let known = self.ranges.iter().flat_map(|ranges| ranges.groups());
+        let mut is_known = vec![false; KEY_GROUPS];
+        known.for_each(|group| is_known[usize::from(*group)] = true);
+        for group in ranges.groups().iter().map(|group| usize::from(*group)) {
+            if !is_known[group] {
+                next.groups[group] = owner as u16;
+            }
+        }
+        next.ranges = Some(ranges);
+        next
+    }
+
     /// The table of the next epoch, in which the key with this hash is to be combined at its
     /// feeders, or no longer.
     #[must_use]
@@ -154,7 +206,7 @@ impl RoutingTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::{Units, with_group};
+    use crate::routing::{KeyedPartitioner, Ranges, Ranging, with_group};
 
     #[test]
     fn even_table_gives_neighbouring_groups_in_nearly_equal_shares() {
@@ -209,5 +261,19 @@ mod tests {
         assert_eq!(table.override_of(key), Some(expected));
         let table = table.combined(key, false);
         assert_eq!((table.override_of(key), table.has_combined()), (None, false));
+    }
+    #[test]
+    fn ranges_are_dealt_out_in_their_order_and_moves_may_not_break_it() {
+        let mut ranges = Ranges::learned().starting_with(vec![10, 20, 30, 40, 50]);
+        let table = RoutingTable::ranged(3, ranges.ranges());
+        let owner = |table: &RoutingTable, key: i32| table.owner(ranges.hash(&key));
+        assert_eq!([5, 15, 25, 35, 45, 55].map(|key| owner(&table, key)), [0, 0, 1, 1, 2, 2]);
+        let keeps =
+            |groups: &[u16], taker| table.keeps_order(&Units::of(&table, groups, &[]), taker);
+        assert!(keeps(&[], 0) && keeps(&[1], 1) && keeps(&[2, 3], 0) && keeps(&[2], 0));
+        assert!(!keeps(&[0], 1) && !keeps(&[1], 2) && !keeps(&[2], 2) && !keeps(&[4], 0));
+        let merged = table.regrouped(table.ranges().expect("some").merged(0), 0);
+        assert_eq!((merged.epoch(), ranges.follow(&merged)), (1, vec![0, 1]));
+        assert_eq!([5, 15, 25].map(|key| merged.owner(ranges.hash(&key))), [0, 0, 1]);
     }
 }

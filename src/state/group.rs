@@ -67,6 +67,15 @@ impl<K, S> Group<K, S> {
     }
 }
 
+impl<K, S> IntoIterator for Run<K, S> {
+    type Item = (K, S);
+    type IntoIter = hashbrown::hash_table::IntoIter<(K, S)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.table.into_iter()
+    }
+}
+
 impl<K: Key, S> Group<K, S> {
     /// Builds the group from distinct keys with their states, for stores of this partitioner.
     ///

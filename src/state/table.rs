@@ -63,6 +63,12 @@ impl<K: Key, S, Q: KeyedPartitioner<K>> KeyedStore<K, S, Q> {
         }
     }
 
+    /// Asks `partitioner` from now on, which gives every key that is here the hash that it has;
+    /// returns the one that was asked before.
+    pub(crate) fn set_partitioner(&mut self, partitioner: Q) -> Q {
+        std::mem::replace(&mut self.partitioner, partitioner)
+    }
+
     /// How many keys it holds. Adds up at most 4,096 numbers.
     pub fn len(&self) -> usize {
         self.segments.iter().map(Segment::len).sum()

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::dataflow::Reply;
+use crate::dataflow::{Order, Reply};
 use crate::exchange::planted::{Fault, is_planted};
 use crate::hand_over::MoveReport;
 use crate::routing::{
-    Domain, KEY_GROUPS, Move, MoveId, OVERRIDES_MAX, UNITS_MAX, Units, key_group,
+    Domain, KEY_GROUPS, Move, MoveId, OVERRIDES_MAX, RoutingTable, UNITS_MAX, Units, key_group,
 };
 use crate::supervisor::load::{OpenMove, Unit};
 
@@ -53,6 +53,14 @@ pub enum Denied {
     NotOwned,
     /// More keys would have owners of their own than a table has room for.
     TooManyOverrides,
+    /// Only whole ranges of keys move in this domain.
+    KeyOfRange,
+    /// Ranges would not lie in the order of their keys over the partitions any more.
+    OutOfOrder,
+    /// Key groups of this domain are no ranges, or there is no such range, or none above it.
+    NoRange,
+    /// A range is cut into so many parts.
+    PartCount(usize),
     /// The state cannot be moved.
     Unmovable(&'static str),
     /// Records cannot be folded before they are sent.
@@ -82,6 +90,14 @@ impl fmt::Display for Denied {
             Denied::TooManyOverrides => {
                 write!(f, "{OVERRIDES_MAX} keys have owners of their own already")
             }
+            Denied::KeyOfRange => f.write_str("a key goes with its range; cut that"),
+            Denied::OutOfOrder => f.write_str(
+                "ranges would not be in order: a partition gives what borders on the taker's",
+            ),
+            Denied::NoRange => f.write_str("there is no such range of keys"),
+            Denied::PartCount(parts) => {
+                write!(f, "a range is to be cut into {parts} parts; 2..={PARTS_MAX} are allowed")
+            }
             Denied::Unmovable(why) => write!(f, "the state stays where it is: {why}"),
             Denied::Unmergeable(why) => write!(f, "records cannot be folded: {why}"),
             Denied::UnderWay => f.write_str("a unit is in another move"),
@@ -92,6 +108,9 @@ impl fmt::Display for Denied {
         }
     }
 }
+
+/// The most parts into which a range is cut at once.
+pub const PARTS_MAX: usize = KEY_GROUPS;
 
 /// What follows from a partition's reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +134,8 @@ pub struct Grants {
     /// How many may be open.
     open_max: usize,
     open: Vec<Arc<Move>>,
+    /// (domain, group) of ranges that are being cut.
+    cuts: Vec<(usize, u16)>,
     last_id: MoveId,
     has_barrier: bool,
     is_draining: bool,
@@ -128,6 +149,7 @@ impl Grants {
             partitions,
             open_max,
             open: Vec::new(),
+            cuts: Vec::new(),
             last_id: 0,
             has_barrier: false,
             is_draining: false,
@@ -179,7 +201,100 @@ impl Grants {
         if table.overrides().len() + keys.len() > OVERRIDES_MAX {
             return Err(Denied::TooManyOverrides);
         }
+        if movable.domain.is_ranged() {
+            self.check_ranges(proposal, &units, &table)?;
+        }
         Ok(units)
+    }
+
+    /// What ranges say against a move: single keys stay in theirs, and all stay in order, whatever
+    /// becomes of a move that is open.
+    fn check_ranges(
+        &self,
+        proposal: &Proposal,
+        units: &Units,
+        table: &RoutingTable,
+    ) -> Result<(), Denied> {
+        if !proposal.keys.is_empty() {
+            return Err(Denied::KeyOfRange);
+        }
+        let is_cut = |(domain, group): &(usize, u16)| {
+            *domain == proposal.domain && units.has_group(usize::from(*group))
+        };
+        if self.cuts.iter().any(is_cut) && !is_planted(Fault::MoveWhileCut) {
+            return Err(Denied::UnderWay);
+        }
+        if self.open.iter().any(|open| open.domain == proposal.domain) {
+            return Err(Denied::TooManyMoves);
+        }
+        let keeps_order = table.keeps_order(units, proposal.taker);
+        if !keeps_order && !is_planted(Fault::MovesOutOfOrder) {
+            return Err(Denied::OutOfOrder);
+        }
+        Ok(())
+    }
+
+    /// Has the range that is `group` cut into about so many parts, by whoever keeps it: returns the
+    /// partition, and the order that is to be given to it.
+    ///
+    /// # Errors
+    /// Why it may not be, now or ever.
+    pub fn cut(
+        &mut self,
+        domain: usize,
+        group: u16,
+        parts: usize,
+    ) -> Result<(usize, Order), Denied> {
+        let movable = self.domains.get(domain).ok_or(Denied::Unknown)?;
+        if !(2..=PARTS_MAX).contains(&parts) {
+            return Err(Denied::PartCount(parts));
+        }
+        let table = movable.domain.table();
+        self.check_regroup(domain, &table, &[group])?;
+        let owner = table.owner_of_group(usize::from(group));
+        self.cuts.push((domain, group));
+        Ok((owner, Order::Cut { domain, group, parts }))
+    }
+
+    /// Makes the range that is `group` and the one above it one. Whoever asked wakes all partitions
+    /// then.
+    ///
+    /// # Errors
+    /// Why it may not be, now or ever.
+    pub fn merge(&self, domain: usize, group: u16) -> Result<(), Denied> {
+        let movable = self.domains.get(domain).ok_or(Denied::Unknown)?;
+        let table = movable.domain.table();
+        let groups = table.ranges().map_or(&[][..], |ranges| ranges.groups());
+        let index = groups.iter().position(|other| *other == group);
+        let above = index.and_then(|index| groups.get(index + 1)).ok_or(Denied::NoRange)?;
+        self.check_regroup(domain, &table, &[group, *above])?;
+        if movable.domain.merge(group) { Ok(()) } else { Err(Denied::NotOwned) }
+    }
+
+    /// Whether these ranges may become others now.
+    fn check_regroup(
+        &self,
+        domain: usize,
+        table: &RoutingTable,
+        groups: &[u16],
+    ) -> Result<(), Denied> {
+        let ranges = table.ranges().map_or(&[][..], |ranges| ranges.groups());
+        if groups.iter().any(|group| !ranges.contains(group)) {
+            return Err(Denied::NoRange);
+        }
+        if self.is_draining {
+            return Err(Denied::Draining);
+        }
+        if self.has_barrier {
+            return Err(Denied::Barrier);
+        }
+        if groups.iter().any(|group| self.cuts.contains(&(domain, *group))) {
+            return Err(Denied::UnderWay);
+        }
+        if is_planted(Fault::CutWhileMoving) {
+            return Ok(());
+        }
+        self.check_under_way(domain, &Units::of(table, groups, &[]))
     }
 
     /// What moves that are open, or a barrier, say against one more.
@@ -259,6 +374,10 @@ impl Grants {
                 }
                 None => Next::Nothing,
             },
+            Reply::Cut { domain, group, is_cut } => {
+                self.cuts.retain(|cut| *cut != (*domain, *group));
+                if *is_cut { Next::Wake } else { Next::Nothing }
+            }
             Reply::Passed(_) => Next::Nothing,
         }
     }
@@ -275,8 +394,8 @@ impl Grants {
     /// Begins a barrier, if no move is open: then none is granted until it is
     /// [over](Self::end_barrier).
     pub fn begin_barrier(&mut self) -> bool {
-        let may_begin =
-            !self.has_barrier && (self.open.is_empty() || is_planted(Fault::BarrierDuringMove));
+        let is_quiet = self.open.is_empty() && self.cuts.is_empty();
+        let may_begin = !self.has_barrier && (is_quiet || is_planted(Fault::BarrierDuringMove));
         self.has_barrier |= may_begin;
         may_begin
     }
@@ -296,9 +415,9 @@ impl Grants {
         self.is_draining = false;
     }
 
-    /// Moves that are open.
+    /// Moves that are open, and ranges that are being cut.
     pub fn open(&self) -> usize {
-        self.open.len()
+        self.open.len() + self.cuts.len()
     }
 
     /// What moves are open.

@@ -3,6 +3,7 @@
 mod moving;
 mod part;
 
+use std::cmp::Ordering;
 use std::vec::Drain;
 
 use crate::dataflow::blame::watched_key;
@@ -15,6 +16,7 @@ use crate::dataflow::{
 };
 use crate::error::Result;
 use crate::exchange::combine::Partial;
+use crate::exchange::planted::{Fault, is_planted};
 use crate::metrics::Tally;
 use crate::record::{Batch, Key};
 use crate::routing::KeyedPartitioner;
@@ -37,6 +39,8 @@ where
     arriving: Vec<Arriving<K, Op::State, Q>>,
     /// How far the sweep over all keys has come.
     sweep: Cursor,
+    /// At the end of the input, the keys that have not been told, in order, where there is one.
+    sorted: Option<std::vec::IntoIter<(K, Op::State)>>,
     tick_at: Option<Nanos>,
     /// Records that came, where the operator counts what becomes of them.
     taken: u64,
@@ -66,6 +70,7 @@ where
             part,
             arriving: Vec::new(),
             sweep: Cursor::new(),
+            sorted: None,
             tick_at: None,
             taken: 0,
             spare: Vec::new(),
@@ -103,6 +108,9 @@ where
 
     /// Calls `on_end` for all keys, as far as there is room.
     fn end<E: Emit<Op::Out>>(&mut self, out: &mut E) -> Flow {
+        if let Some(order) = self.partitioner.order() {
+            return self.end_in_order(order, out);
+        }
         while out.is_open() {
             let Some((hash, key, state)) = self.part.store.walk(&mut self.sweep) else {
                 return Flow::Done;
@@ -110,6 +118,32 @@ where
             let (op, wakes, time) = (&mut self.op, &mut self.part.wakes, Timestamp::MAX);
             watched_key(Op::NAME, key, || {
                 op.on_end(state, &mut KeyContext { key, hash, time, wakes, next: out });
+            });
+        }
+        Flow::More
+    }
+
+    /// As [`end`](Self::end), in the order of keys.
+    fn end_in_order<E: Emit<Op::Out>>(
+        &mut self,
+        order: fn(&K, &K) -> Ordering,
+        out: &mut E,
+    ) -> Flow {
+        let store = &mut self.part.store;
+        let sorted = self.sorted.get_or_insert_with(|| {
+            let (mut cursor, mut entries) = (Cursor::new(), Vec::with_capacity(store.len()));
+            while let Some((_, key, state)) = store.drain_next(&mut cursor) {
+                entries.push((key, state));
+            }
+            entries.sort_unstable_by(|(one, _), (other, _)| order(one, other));
+            entries.into_iter()
+        });
+        while out.is_open() {
+            let Some((key, mut state)) = sorted.next() else { return Flow::Done };
+            let (op, wakes, time) = (&mut self.op, &mut self.part.wakes, Timestamp::MAX);
+            let (key, hash) = (&key, self.partitioner.hash(&key));
+            watched_key(Op::NAME, key, || {
+                op.on_end(&mut state, &mut KeyContext { key, hash, time, wakes, next: out });
             });
         }
         Flow::More
@@ -421,7 +455,10 @@ where
     ) {
         feed(&mut batch.partials, &mut self.spare_partials, |partial| {
             let Partial { hash, key, state: partial } = partial;
-            let hash = hash.get();
+            let hash = match self.partitioner.ranging() {
+                Some(_) if !is_planted(Fault::OldLabelsKept) => self.partitioner.hash(&key),
+                _ => hash.get(),
+            };
             if Op::COUNTS_RECORDS {
                 self.taken += Op::record_count(&partial);
             }

@@ -8,12 +8,25 @@ use crate::dataflow::{Chain, Emit, Flow, Handling, KeyedOperator, TimeDomain};
 use crate::exchange::combine::Partial;
 use crate::exchange::planted::{Fault, is_planted};
 use crate::record::{Batch, Key};
-use crate::routing::{KeyedPartitioner, MoveId, Units};
+use crate::routing::{KeyedPartitioner, MoveId, Ranging, RoutingTable, Units};
 
 type PartOf<K, T, Op, Q> = Part<K, <Op as KeyedOperator<K, T>>::State, Q>;
 type LoadOf<K, T, Op> = Load<K, <Op as KeyedOperator<K, T>>::State>;
 type BatchOf<K, T, Op, D> =
     Batch<<D as TimeDomain>::Row<T>, Partial<K, <Op as KeyedOperator<K, T>>::Partial>>;
+
+/// The carried hash of a partial's key. Where groups are ranges, whoever folded it may have known
+/// others.
+#[inline(always)]
+pub(super) fn hash_in<K, S>(
+    partitioner: &mut impl KeyedPartitioner<K>,
+    partial: &Partial<K, S>,
+) -> u64 {
+    match partitioner.ranging() {
+        None => partial.hash.get(),
+        Some(_) => partitioner.hash(&partial.key),
+    }
+}
 
 impl<T, K, F, Q, Op, D> Keyed<T, K, F, Q, Op, D>
 where
@@ -30,10 +43,7 @@ where
         out: &mut E,
     ) -> Flow {
         match handling {
-            Handling::Hash { batch, hashes } => {
-                hashes.extend(batch.records.iter().map(|row| self.hash_of(row)));
-                hashes.extend(batch.partials.iter().map(|partial| partial.hash.get()));
-            }
+            Handling::Hash { batch, hashes } => self.look_into(batch, hashes),
             Handling::Size { size } => *size = (self.part.store.len(), self.part.store.bytes()),
             Handling::Name { hash, name } => {
                 let place = self.part.store.find_hash(hash, 0);
@@ -57,6 +67,11 @@ where
             }
             Handling::Push { id, batch } => self.push_apart(id, batch, out),
             Handling::Thaw { id } => return self.thaw(id, out),
+            Handling::Follow { table } => self.follow(table),
+            Handling::Cut { table, group, parts, ranges } => {
+                let cut = |ranging: &mut dyn Ranging<K>| ranging.cut(table, group, parts);
+                *ranges = self.partitioner.ranging().and_then(cut);
+            }
         }
         Flow::Done
     }
@@ -66,12 +81,35 @@ where
         Part::new(&self.partitioner, self.part.changed.is_some(), wakes)
     }
 
+    /// Tells whose records and partials the batch has, and has ranges learn of their keys.
+    fn look_into(&mut self, batch: &BatchOf<K, T, Op, D>, hashes: &mut Vec<u64>) {
+        for row in &batch.records {
+            let key = (self.key_of)(D::record(row));
+            self.partitioner.ranging().into_iter().for_each(|ranging| ranging.note(&key));
+            hashes.push(self.partitioner.hash(&key));
+        }
+        for partial in &batch.partials {
+            self.partitioner.ranging().into_iter().for_each(|ranging| ranging.note(&partial.key));
+            hashes.push(hash_in(&mut self.partitioner, partial));
+        }
+    }
+
+    /// Has keys grouped as `table` has it, and puts what is kept of those that have changed their
+    /// group under their new one. What is on its way here keeps its groups until it is here.
+    fn follow(&mut self, table: &RoutingTable) {
+        let Some(ranging) = self.partitioner.ranging() else { return };
+        let changed = ranging.follow(table);
+        if !changed.is_empty() {
+            self.part.regroup(&self.partitioner, &Units::of(table, &changed, &[]));
+        }
+    }
+
     fn hash_of(&mut self, row: &D::Row<T>) -> u64 {
         self.partitioner.hash(&(self.key_of)(D::record(row)))
     }
 
     fn finds(&mut self, units: &Units, batch: &BatchOf<K, T, Op, D>) -> bool {
-        batch.partials.iter().any(|partial| units.contains(partial.hash.get()))
+        batch.partials.iter().any(|partial| units.contains(hash_in(&mut self.partitioner, partial)))
             || batch.records.iter().any(|row| units.contains(self.hash_of(row)))
     }
 
@@ -88,7 +126,12 @@ where
                     && units.has_group(crate::routing::key_group(hash)))
         };
         if !is_planted(Fault::PartialsNotSwept) {
-            to.partials.extend(from.partials.extract_if(.., |partial| hit(partial.hash.get())));
+            let by_old = is_planted(Fault::SweepByOldLabels);
+            let mut hash = |partial: &mut Partial<K, Op::Partial>| match by_old {
+                true => partial.hash.get(),
+                false => hash_in(&mut self.partitioner, partial),
+            };
+            to.partials.extend(from.partials.extract_if(.., |partial| hit(hash(partial))));
         }
         to.records.extend(from.records.extract_if(.., |row| hit(self.hash_of(row))));
     }

@@ -74,6 +74,36 @@ impl<K: Key, S: Default, Q: KeyedPartitioner<K>> Part<K, S, Q> {
         self.wakes.processing.put(load.clock_wakes);
     }
 
+    /// Groups keys by `partitioner`, by which those of `changed`, which were groups before, are of
+    /// others now, and no others are. Reads all wakes.
+    pub(super) fn regroup(&mut self, partitioner: &Q, changed: &Units) {
+        if is_planted(Fault::StateNotRegrouped) {
+            return;
+        }
+        let load = self.take(changed);
+        let mut renamed = Vec::new();
+        put_regrouped(&mut self.store, load.entries, partitioner, &mut renamed);
+        if let (Some(changed), Some(entries)) = (&mut self.changed, load.changed) {
+            put_regrouped(changed, entries, partitioner, &mut Vec::new());
+        }
+        renamed.sort_unstable();
+        renamed.dedup();
+        // Who wakes has state; a wake of no key is one of a key that was forgotten.
+        let rename = |wakes: Vec<(Timestamp, u64)>| -> Vec<(Timestamp, u64)> {
+            if is_planted(Fault::TimersNotRegrouped) {
+                return wakes;
+            }
+            let of_hash = |(time, hash): (Timestamp, u64)| {
+                let first = renamed.partition_point(|(before, _)| *before < hash);
+                let theirs = renamed[first..].iter().take_while(move |one| one.0 == hash);
+                theirs.map(move |(_, now)| (time, *now))
+            };
+            wakes.into_iter().flat_map(of_hash).collect()
+        };
+        self.wakes.event.put(rename(load.event_wakes));
+        self.wakes.processing.put(rename(load.clock_wakes));
+    }
+
     /// What was taken elsewhere, apart from these keys and at its own time.
     pub(super) fn apart(&self, partitioner: &Q, load: Load<K, S>) -> Self {
         let watermark = if is_planted(Fault::WatermarkNotFrozen) {
@@ -102,6 +132,23 @@ where
     let groups = store.take_groups(units.groups());
     own.into_iter().for_each(|entry| store.put_in(entry));
     Entries { groups, keys }
+}
+
+/// Puts what was kept for whole groups under the groups of `partitioner`; adds the hash that each
+/// key had, and the one that it has.
+fn put_regrouped<K: Key, S, Q>(
+    store: &mut KeyedStore<K, S, Q>,
+    entries: Entries<K, S>,
+    partitioner: &Q,
+    renamed: &mut Vec<(u64, u64)>,
+) where
+    Q: KeyedPartitioner<K>,
+{
+    let before = store.set_partitioner(partitioner.clone());
+    for (key, state) in entries.groups.into_iter().flatten() {
+        renamed.push((before.hash(&key), partitioner.hash(&key)));
+        store.put_in((key, state));
+    }
 }
 
 fn put_entries<K: Key, S, Q>(store: &mut KeyedStore<K, S, Q>, entries: Entries<K, S>)

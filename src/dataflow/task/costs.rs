@@ -100,6 +100,13 @@ impl KeyCosts {
         self.total += each * records as u64;
     }
 
+    /// Forgets what was seen since the last sample: it was booked on groups that are others now.
+    pub(super) fn forget(&mut self) {
+        self.weights.fill(0);
+        self.sketch.clear();
+        (self.total, self.records) = (0, 0);
+    }
+
     /// Counts time that looking took.
     pub(super) fn looked(&mut self, elapsed: Nanos) {
         self.looked_ns += elapsed;

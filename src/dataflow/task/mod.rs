@@ -5,6 +5,7 @@ mod costs;
 mod intake;
 mod look;
 mod moving;
+mod ranges;
 mod rescaling;
 mod step;
 
@@ -75,7 +76,7 @@ pub struct ChainTask<C: Chain, E> {
 impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// A task that reads `input`, runs `chain` and writes to `end`.
     pub fn new(input: Input<C::In, C::Partial, C::Source>, chain: C, end: E) -> Self {
-        ChainTask {
+        let mut task = ChainTask {
             input,
             chain,
             end,
@@ -92,7 +93,9 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             settling: None,
             tallied: Tally::default(),
             sent_known: Vec::new(),
-        }
+        };
+        task.follow_ranges();
+        task
     }
 
     /// Brings `signal` through the chain, as far as there is room, and what comes out of it to the
@@ -283,6 +286,7 @@ impl<C: Chain, E: End<C::Out> + 'static> Task for ChainTask<C, E> {
     fn tell(&mut self, order: &Order) -> Option<Reply> {
         match order {
             Order::Offer(moved) => self.offer(moved),
+            Order::Cut { domain, group, parts } => self.cut(*domain, *group, *parts),
             Order::Cancel(id) => {
                 self.cancel(*id);
                 None

@@ -62,8 +62,8 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// Goes on with all moves as far as possible; returns how many records it worked off, and
     /// whether anything else moved.
     pub(super) fn hand_over(&mut self, step: &mut StepContext<'_>) -> Result<(u64, bool)> {
+        self.learn();
         let Some(moves) = self.moves() else { return Ok((0, false)) };
-        moves.learn();
         let mut progressed = moves.send();
         progressed |= self.close_released(step)?;
         progressed |= self.give(step)?;
@@ -158,6 +158,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             match moves.receive(step.now) {
                 None => break,
                 Some(Arrived::State { moved, parcel }) => {
+                    self.follow_ranges_to_take();
                     let (id, donor) = (moved.id, moved.donor);
                     self.chain.handle(Handling::Install { moved, parcel }, &mut self.end);
                     self.mark(Mark::Resume { id, donor }, step)?;
@@ -239,6 +240,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// Takes records of units that are on their way here out of the batch that has just come. If
     /// they have to wait for what the donor still has, the batch goes back: then `false`.
     pub(super) fn lets_in(&mut self) -> bool {
+        self.follow_ranges_to_take();
         let (chain, end, batch) = (&mut self.chain, &mut self.end, &mut self.batch);
         let Input::Lanes { lanes, moves: Some(moves) } = &mut self.input else { return true };
         let Some(lane) = lanes.lane_in_hand() else { return true };

@@ -85,6 +85,7 @@ impl<C: Chain, E: End<C::Out> + 'static> ChainTask<C, E> {
 
 impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     pub(super) fn give_parcel(&mut self, units: &Units) -> Option<Parcel> {
+        self.follow_ranges();
         let Input::Lanes { moves: Some(_), .. } = &self.input else { return None };
         let mut parcel = None;
         self.chain.handle(Handling::Give { units, parcel: &mut parcel }, &mut self.end);

@@ -32,6 +32,16 @@ pub enum Order {
     Offer(Arc<Move>),
     /// Forget a move that it has accepted: it will not be.
     Cancel(MoveId),
+    /// Cut a range of keys, if it keeps the state of this domain and the range is its
+    /// partition's.
+    Cut {
+        /// Index of the domain.
+        domain: usize,
+        /// The key group that the range is.
+        group: u16,
+        /// Into about so many parts.
+        parts: usize,
+    },
     /// Let this barrier in, if it has a source: what that has given so far is before it. It stops
     /// tasks if it is one of those [that do](crate::exchange::STOPS).
     Barrier(u64),
@@ -48,6 +58,15 @@ pub enum Reply {
     Refused(MoveId),
     /// The units are here, and nothing of the move is left anywhere.
     Moved(MoveReport),
+    /// The order to cut a range has been followed.
+    Cut {
+        /// Index of the domain.
+        domain: usize,
+        /// The key group that was to be cut.
+        group: u16,
+        /// Whether it was: there may be no reason to.
+        is_cut: bool,
+    },
     /// The barrier has come through this task.
     Passed(u64),
 }

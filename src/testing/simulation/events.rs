@@ -9,6 +9,8 @@ use crate::time::Nanos;
 
 /// Keys are below this.
 pub(super) const KEYS: u8 = 6;
+/// Where they lie in ranges, below this.
+pub(super) const RANGED_KEYS: u8 = 40;
 
 /// Two keys in each of three groups, so that keys can leave their group.
 #[derive(Clone)]
@@ -35,12 +37,20 @@ pub(super) struct Event {
     pub(super) time: i64,
 }
 
+impl Event {
+    pub(super) fn key(&self) -> u8 {
+        self.key
+    }
+}
+
 /// Every partition sends events of its own.
 pub(super) struct Feeds {
     pub(super) seed: u64,
     pub(super) edge: u16,
     /// Of one partition, at most.
     pub(super) count: u32,
+    /// Keys are below this.
+    pub(super) keys: u8,
 }
 
 /// What one partition of an edge sends, one at a time.
@@ -48,22 +58,23 @@ pub(super) struct Feed {
     random: Random,
     maker: u16,
     left: u32,
-    numbers: [u32; KEYS as usize],
+    numbers: Vec<u32>,
     time: i64,
 }
 
 impl Feed {
-    pub(super) fn new(seed: u64, edge: u16, partition: usize, count: u32) -> Feed {
-        let maker = edge * 100 + partition as u16;
-        let mut random = Random::seeded(seed ^ u64::from(maker) << 32);
-        let left = random.below(u64::from(count) + 1) as u32;
-        Feed { random, maker, left, numbers: [0; KEYS as usize], time: 0 }
+    pub(super) fn new(feeds: &Feeds, partition: usize) -> Feed {
+        let maker = feeds.edge * 100 + partition as u16;
+        let mut random = Random::seeded(feeds.seed ^ u64::from(maker) << 32);
+        let left = random.below(u64::from(feeds.count) + 1) as u32;
+        Feed { random, maker, left, numbers: vec![0; usize::from(feeds.keys)], time: 0 }
     }
 
     pub(super) fn next(&mut self) -> Option<Event> {
         self.left = self.left.checked_sub(1)?;
         // Half of them of one key.
-        let key = if self.random.one_in(2) { 0 } else { self.random.below(u64::from(KEYS)) as u8 };
+        let keys = self.numbers.len() as u64;
+        let key = if self.random.one_in(2) { 0 } else { self.random.below(keys) as u8 };
         self.numbers[usize::from(key)] += 1;
         self.time += 2 * self.random.below(3) as i64;
         let number = self.numbers[usize::from(key)];
@@ -80,7 +91,7 @@ impl SourceConnector for Feeds {
     }
 
     fn open(&mut self, context: &TaskContext) -> Result<Feed> {
-        Ok(Feed::new(self.seed, self.edge, context.partition, self.count))
+        Ok(Feed::new(self, context.partition))
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct RandomMoves {
     pub(crate) barriers: bool,
     /// Whether keys are combined at their feeders now and then.
     pub(crate) combines: bool,
+    /// Whether keys lie in ranges that are cut and merged now and then, and move as such.
+    pub(crate) ranges: bool,
 }
 
 /// Asks for moves, and carries orders and replies, each as late as the seed says.
@@ -41,6 +43,8 @@ pub(super) struct Mover {
     barrier: Option<(u64, Vec<(usize, usize)>)>,
     barriers: u64,
     pub(super) moved: u64,
+    /// Ranges that were cut or merged.
+    pub(super) regrouped: u64,
     /// The move that was done last, if nothing has followed it.
     last: Option<Arc<Move>>,
 }
@@ -56,6 +60,7 @@ impl Mover {
             barrier: None,
             barriers: 0,
             moved: 0,
+            regrouped: 0,
             last: None,
         }
     }
@@ -81,6 +86,7 @@ impl Mover {
         }
         match random.index(7) {
             6 if self.asked.combines => self.combine(random, wakes),
+            5 | 6 if self.asked.ranges => self.regroup(random, wakes),
             0 if self.asked.barriers => self.let_barrier_in(),
             0 | 1 => {
                 let domain = random.index(self.grants.domains().len());
@@ -103,6 +109,9 @@ impl Mover {
     /// Some units of one owner go to somebody: a few of these wishes are refused.
     fn propose(&mut self, random: &mut Random, domain: usize) {
         let table = self.grants.domains()[domain].domain.table();
+        if let Some(ranges) = table.ranges() {
+            return self.propose_ranges(random, domain, ranges.groups());
+        }
         let first = *random.one_of(&self.asked.hashes);
         let donor = table.owner(first);
         let taker = if random.one_in(3) {
@@ -124,6 +133,52 @@ impl Mover {
         }
         if let Ok(moved) = self.grants.propose(&proposal) {
             self.mail[moved.taker].push_back(Order::Offer(moved));
+        }
+    }
+
+    /// Some ranges of one owner that lie at an end of its ranges go to somebody on that side: some
+    /// of these wishes are refused, and others are of any ranges.
+    fn propose_ranges(&mut self, random: &mut Random, domain: usize, groups: &[u16]) {
+        let table = self.grants.domains()[domain].domain.table();
+        let owner = |group: &u16| table.owner_of_group(usize::from(*group));
+        let donor = owner(random.one_of(groups));
+        let mut own: Vec<u16> =
+            groups.iter().copied().filter(|group| owner(group) == donor).collect();
+        let taker = match random.index(4) {
+            0 => random.index(self.partitions),
+            1 => donor.saturating_sub(1),
+            _ => (donor + 1).min(self.partitions - 1),
+        };
+        let count = random.within(1..=3).min(own.len() as u64) as usize;
+        if random.one_in(8) {
+            let any = random.index(own.len());
+            own.swap(0, any);
+        }
+        let first = if taker > donor { own.len() - count } else { 0 };
+        let groups = own[first..first + count].to_vec();
+        let proposal = Proposal { domain, groups, keys: Vec::new(), donor, taker };
+        if let Ok(moved) = self.grants.propose(&proposal) {
+            self.mail[moved.taker].push_back(Order::Offer(moved));
+        }
+    }
+
+    /// Has a range cut by its owner, or merged with the one above it: some of these wishes are
+    /// refused.
+    fn regroup(&mut self, random: &mut Random, wakes: &[Wake]) {
+        let domain = random.index(self.grants.domains().len());
+        let table = self.grants.domains()[domain].domain.table();
+        let Some(ranges) = table.ranges() else { return };
+        let group = *random.one_of(ranges.groups());
+        // Many ranges become few again, so that groups are used again.
+        if random.one_in(2) || ranges.groups().len() > 12 {
+            if self.grants.merge(domain, group).is_ok() {
+                self.regrouped += 1;
+                wakes.iter().for_each(Wake::wake);
+            }
+        } else if let Ok((owner, order)) =
+            self.grants.cut(domain, group, random.within(2..=4) as usize)
+        {
+            self.mail[owner].push_back(order);
         }
     }
 
@@ -186,6 +241,7 @@ impl Mover {
         {
             passed.push((partition, task));
         }
+        self.regrouped += u64::from(matches!(reply, Reply::Cut { is_cut: true, .. }));
         match self.grants.on_reply(&reply) {
             Next::Wake if is_planted(Fault::PublishWithoutWake) => {}
             Next::Wake => wakes.iter().for_each(Wake::wake),
@@ -223,6 +279,12 @@ impl Simulated {
         self.job.mover.as_ref().map_or(0, |mover| mover.moved)
     }
 
+    /// Ranges that were cut or merged.
+    #[cfg(test)]
+    pub(crate) fn regrouped(&self) -> u64 {
+        self.job.mover.as_ref().map_or(0, |mover| mover.regrouped)
+    }
+
     pub(super) fn is_movers_turn(&mut self) -> bool {
         let one_in = self.job.mover.as_ref().map(|mover| mover.asked.one_in);
         one_in.is_some_and(|one_in| self.runs.random.one_in(one_in))
@@ -234,6 +296,11 @@ impl Simulated {
 
     pub(super) fn run_mover(&mut self) {
         let Some(mover) = &mut self.job.mover else { return };
+        if mover.asked.ranges && self.runs.random.one_in(4) {
+            // Whoever is looked at takes note of its keys.
+            let index = self.runs.random.index(self.job.partitions.len());
+            self.job.partitions[index].look(true);
+        }
         let delivered = mover.act(&mut self.runs.random, &self.job.wakes);
         if let Some((index, order)) = delivered {
             let partition = &mut self.job.partitions[index];

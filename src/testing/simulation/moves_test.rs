@@ -22,9 +22,9 @@ fn keys_that_move_between_threads_lose_nothing_and_keep_their_order_and_their_ti
 }
 
 /// Runs seeds until one goes wrong; which, and how.
-fn first_wrong(seeds: Range<u64>) -> Option<(u64, String)> {
+fn first_wrong(seeds: Range<u64>, job: fn(u64) -> MovingJob) -> Option<(u64, String)> {
     seeds.into_iter().find_map(|seed| {
-        let run = MovingJob::seeded(seed);
+        let run = job(seed);
         let checked = catch_unwind(AssertUnwindSafe(|| run.check()));
         let wrong = match checked {
             Ok(Ok(_)) => return None,
@@ -74,11 +74,38 @@ proptest! {
     }
 }
 
+#[test]
+fn ranges_keep_their_order_where_jobs_get_more_partitions_and_fewer() {
+    let mut rescales = 0;
+    for seed in 0..400 {
+        match MovingJob::ranged(seed).check_rescaled() {
+            Ok(rescaled) => rescales += rescaled,
+            Err(wrong) => panic!("seed {seed}: {wrong}"),
+        }
+    }
+    assert!(rescales > 300, "{rescales} rescales");
+}
+
+/// As many as `SEEDS` says.
+#[test]
+fn ranges_that_are_cut_merged_and_moved_lose_nothing_and_stay_in_order() {
+    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    let (mut moves, mut regrouped) = (0, 0);
+    for seed in 0..seeds.unwrap_or(1_000) {
+        match MovingJob::ranged(seed).check_ranges() {
+            Ok(done) => (moves, regrouped) = (moves + done.0, regrouped + done.1),
+            Err(wrong) => panic!("seed {seed}: {wrong}"),
+        }
+    }
+    println!("{moves} moves, {regrouped} cuts and merges");
+    assert!(moves > 3_000 && regrouped > 3_000, "{moves} moves, {regrouped} cuts and merges");
+}
+
 /// Runs seeds with `fault` planted until one goes wrong.
-fn caught(fault: Fault) -> Option<(u64, String)> {
+fn caught(fault: Fault, job: fn(u64) -> MovingJob) -> Option<(u64, String)> {
     plant(Some(fault));
     std::panic::set_hook(Box::new(|_| {}));
-    let found = first_wrong(0..100_000);
+    let found = first_wrong(0..100_000, job);
     drop(std::panic::take_hook());
     plant(None);
     found
@@ -120,19 +147,43 @@ const FAULTS: [Fault; 33] = [
     Fault::BarrierDuringMove,
 ];
 
+/// Those that jobs show whose keys lie in ranges.
+const FAULTS_OF_RANGES: [Fault; 10] = [
+    Fault::FeederKeepsRanges,
+    Fault::OldLabelsKept,
+    Fault::SweepByOldLabels,
+    Fault::StateNotRegrouped,
+    Fault::TimersNotRegrouped,
+    Fault::TakerFollowsLate,
+    Fault::FollowsInSignal,
+    Fault::CutWhileMoving,
+    Fault::MoveWhileCut,
+    Fault::MovesOutOfOrder,
+];
+
 #[test]
 #[ignore = "some faults show once in ten thousands of seeds: minutes in all"]
 fn every_planted_fault_is_caught() {
+    every_one_is_caught(&FAULTS, MovingJob::seeded);
+}
+
+#[test]
+#[ignore = "some faults show once in thousands of seeds: a minute in all"]
+fn every_planted_fault_of_ranges_is_caught() {
+    every_one_is_caught(&FAULTS_OF_RANGES, MovingJob::ranged);
+}
+
+fn every_one_is_caught(faults: &[Fault], job: fn(u64) -> MovingJob) {
     let only = std::env::var("FAULT").ok();
-    let is_wanted = |fault: &Fault| only.as_ref().is_none_or(|only| *only == format!("{fault:?}"));
+    let is_wanted = |fault: &&Fault| only.as_ref().is_none_or(|only| *only == format!("{fault:?}"));
     let mut missed = Vec::new();
-    for fault in FAULTS.into_iter().filter(is_wanted) {
-        match caught(fault) {
+    for fault in faults.iter().filter(is_wanted) {
+        match caught(*fault, job) {
             Some((seed, how)) => {
                 let how: String = how.split_whitespace().collect::<Vec<_>>().join(" ");
                 println!("{fault:?}: seed {seed}: {}", how.chars().take(150).collect::<String>());
             }
-            None => missed.push(fault),
+            None => missed.push(*fault),
         }
     }
     assert!(missed.is_empty(), "not caught: {missed:?}");

@@ -9,7 +9,7 @@ use crate::config::PreAggregate;
 #[cfg(test)]
 use crate::config::{BatchSize, Config};
 use crate::dataflow::{
-    DataStream, Due, Emit, Flow, KeyContext, KeyedOperator, Pipeline, Sink, SinkConnector,
+    DataStream, Due, Emit, EmitAt, Flow, KeyContext, KeyedOperator, Pipeline, Sink, SinkConnector,
     TaskContext, Timed,
 };
 #[cfg(test)]
@@ -19,14 +19,14 @@ use crate::exchange::wake::Wake;
 #[cfg(test)]
 use crate::metrics::MovesReport;
 use crate::record::{Batch, Either, Never};
-use crate::routing::KeyedPartitioner;
 #[cfg(test)]
 use crate::routing::key_group;
+use crate::routing::{KeyedPartitioner, Ranges};
 #[cfg(test)]
 use crate::supervisor::Proposal;
 use crate::testing::Random;
 use crate::testing::simulation::closing::{Closing, Counted, Counts};
-use crate::testing::simulation::events::{Event, Feed, Feeds, KEYS, TwoInEach};
+use crate::testing::simulation::events::{Event, Feed, Feeds, KEYS, RANGED_KEYS, TwoInEach};
 use crate::testing::simulation::{RandomMoves, Simulated, Simulation};
 use crate::time::Nanos;
 use crate::time::watermark::Monotone;
@@ -231,6 +231,10 @@ pub(crate) struct MovingJob {
     partitions: usize,
     /// Events of one source, at most.
     count: u32,
+    /// Keys are below this.
+    keys: u8,
+    /// Where the learned ranges of its keys begin, if they lie in such.
+    ranges: Option<Vec<u8>>,
     log: Log,
 }
 
@@ -248,7 +252,26 @@ impl MovingJob {
             seed,
             partitions: random.within(2..=5) as usize,
             count: COUNT,
+            keys: KEYS,
+            ranges: None,
             log: Log::default(),
+        }
+    }
+
+    /// One whose keys lie in ranges that are cut, merged and moved.
+    pub(crate) fn ranged(seed: u64) -> MovingJob {
+        let mut random = Random::seeded(seed ^ 0x5eed);
+        let mut ranges: Vec<u8> = (1..RANGED_KEYS).filter(|_| random.one_in(8)).collect();
+        ranges.truncate(random.index(6));
+        let folds = [PreAggregate::Off, PreAggregate::On, PreAggregate::Auto];
+        let ends = Closing::Totals(EmitAt::End);
+        let closing = if random.one_in(2) { ends } else { Closing::drawn(&mut random) };
+        MovingJob {
+            pre_aggregate: *random.one_of(&folds),
+            closing,
+            keys: RANGED_KEYS,
+            ranges: Some(ranges),
+            ..MovingJob::seeded(seed)
         }
     }
 
@@ -257,42 +280,56 @@ impl MovingJob {
     }
 
     fn feeds(&self, pipeline: &Pipeline, edge: u16) -> DataStream<impl TimedEvents> {
-        let feeds = Feeds { seed: self.seed, edge, count: self.count };
-        pipeline.source(feeds).assign_timestamps(|event: &Event| event.time, Monotone::new())
+        pipeline
+            .source(self.feed(edge))
+            .assign_timestamps(|event: &Event| event.time, Monotone::new())
+    }
+
+    fn feed(&self, edge: u16) -> Feeds {
+        Feeds { seed: self.seed, edge, count: self.count, keys: self.keys }
     }
 
     fn stage(&self, name: &'static str) -> Numbering {
         Numbering { name, log: self.log.clone() }
     }
 
-    fn count(&self, events: DataStream<impl TimedEvents>) -> Counted {
-        self.closing.count(events, |event| event.key, TwoInEach)
-    }
-
     /// Builds the job; where it ends in a count, returns that.
     fn build(&self, pipeline: &Pipeline) -> Option<Counted> {
+        match &self.ranges {
+            None => self.build_by(pipeline, &TwoInEach),
+            Some(bounds) => {
+                self.build_by(pipeline, &Ranges::learned().starting_with(bounds.clone()))
+            }
+        }
+    }
+
+    fn build_by<Q>(&self, pipeline: &Pipeline, groups: &Q) -> Option<Counted>
+    where
+        Q: KeyedPartitioner<u8>,
+    {
         if self.shape == Shape::Count {
-            return Some(self.count(self.feeds(pipeline, 0)));
+            return Some(self.closing.count(self.feeds(pipeline, 0), Event::key, groups.clone()));
         }
         if self.shape == Shape::Join {
-            let left = self.feeds(pipeline, 0).key_by(|event| event.key).partition_by(TwoInEach);
-            let right = self.feeds(pipeline, 1).key_by(|event| event.key).partition_by(TwoInEach);
+            let left = self.feeds(pipeline, 0).key_by(Event::key).partition_by(groups.clone());
+            let right = self.feeds(pipeline, 1).key_by(Event::key).partition_by(groups.clone());
             let joined = left.connect(right).apply_keyed(self.stage("join"));
-            return Some(self.count(joined));
+            return Some(self.closing.count(joined, Event::key, groups.clone()));
         }
-        let events = self.feeds(pipeline, 0).key_by(|event| event.key).partition_by(TwoInEach);
+        let events = self.feeds(pipeline, 0).key_by(Event::key).partition_by(groups.clone());
         let first = events.apply_keyed(self.stage("first"));
         if self.shape == Shape::Sink {
             first.sink(Slow { log: self.log.clone(), ..Slow::default() });
             return None;
         }
-        let halves = first.key_by(|event| event.key / 2).partition_by(TwoInEach);
+        let halves = first.key_by(|event| event.key / 2).partition_by(groups.clone());
         let second = halves.apply_keyed(self.stage("second"));
         if self.shape == Shape::Stages {
-            return Some(self.count(second));
+            return Some(self.closing.count(second, Event::key, groups.clone()));
         }
-        let all = second.key_by(|event| event.key / 4).partition_by(TwoInEach);
-        Some(self.count(all.apply_keyed(self.stage("third"))))
+        let all = second.key_by(|event| event.key / 4).partition_by(groups.clone());
+        let third = all.apply_keyed(self.stage("third"));
+        Some(self.closing.count(third, Event::key, groups.clone()))
     }
 
     /// What the events that the stages make of those of the sources come to.
@@ -306,7 +343,7 @@ impl MovingJob {
         let mut times = BTreeMap::<u8, Vec<i64>>::new();
         for edge in 0..self.edges() {
             for partition in 0..self.partitions {
-                let mut feed = Feed::new(self.seed, edge, partition, self.count);
+                let mut feed = Feed::new(&self.feed(edge), partition);
                 while let Some(event) = feed.next() {
                     // Every stage sends an event on, and once more when its timer fires.
                     for timers in 0..=stages {
@@ -387,6 +424,13 @@ impl MovingJob {
         self.simulated(None, &[]).map(|simulated| simulated.moved())
     }
 
+    /// Runs it; how many moves there were, and how many ranges were cut or merged, or what went
+    /// wrong.
+    #[cfg(test)]
+    pub(crate) fn check_ranges(&self) -> std::result::Result<(u64, u64), String> {
+        self.simulated(None, &[]).map(|simulated| (simulated.moved(), simulated.regrouped()))
+    }
+
     /// Runs it, and gives it more partitions or fewer meanwhile; how often, or what went wrong.
     #[cfg(test)]
     pub(crate) fn check_rescaled(&self) -> std::result::Result<u64, String> {
@@ -415,7 +459,8 @@ impl MovingJob {
             one_in: random.within(2..=8),
             open_max: random.within(1..=4) as usize,
             barriers: random.one_in(3),
-            combines: true,
+            combines: self.ranges.is_none(),
+            ranges: self.ranges.is_some(),
         };
         let mut simulation = Simulation::seeded(self.seed)
             .partitions(self.partitions)
@@ -443,6 +488,9 @@ impl MovingJob {
             return Err(format!("{} findings, first {first}", said.len()));
         }
         let Some(counted) = counted else { return Ok(()) };
+        if self.ranges.is_some() {
+            self.closing.check_order(&counted)?;
+        }
         let counts = self.closing.collected(&counted)?;
         if counts != self.expected() {
             return Err(format!("{counts:?} instead of {:?}", self.expected()));
