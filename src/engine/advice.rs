@@ -10,7 +10,9 @@ use crate::engine::Engine;
 use crate::runtime::Instance;
 #[cfg(feature = "json")]
 use crate::supervisor::decision_log::Entry;
-use crate::supervisor::{Adviser, Balanced, DecisionLog, RebalancePolicy, Rebalancer, TraceWriter};
+use crate::supervisor::{
+    Adviser, Balanced, DecisionLog, Movable, RebalancePolicy, Rebalancer, TraceWriter,
+};
 
 /// The first keyed task: a trace has the keys of one.
 const TRACED_DOMAIN: usize = 0;
@@ -71,17 +73,21 @@ impl Engine {
         self
     }
 
-    /// Who looks after the load of a job with so many keyed tasks; nobody if nothing is to move.
-    pub(super) fn rebalancer(&self, domains: usize) -> Option<Rebalancer> {
+    /// Who looks after the load of a job with these keyed tasks; nobody if nothing is to move. Where
+    /// ranges of keys are learned, their first bounds are, whatever the level.
+    pub(super) fn rebalancer(&self, domains: &[Movable]) -> Option<Rebalancer> {
         let (partitions, level) = (self.plan.partitions.len(), self.config.rebalance());
-        if level == Rebalance::Off || partitions < 2 || domains == 0 {
+        if partitions < 2 || domains.is_empty() {
+            return None;
+        }
+        if level == Rebalance::Off && domains.iter().all(|movable| !movable.domain.is_ranged()) {
             return None;
         }
         let policy = match &self.advice.policy {
-            Some(make) => make(),
-            None => Box::new(Balanced::new(level)),
+            Some(make) if level != Rebalance::Off => make(),
+            Some(_) | None => Box::new(Balanced::new(level)),
         };
-        let rebalancer = Rebalancer::new(partitions, domains, Adviser::new(policy));
+        let rebalancer = Rebalancer::new(partitions, domains.len(), Adviser::new(policy));
         Some(rebalancer.logged(self.advice.log()))
     }
 }

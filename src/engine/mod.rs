@@ -184,7 +184,7 @@ impl Engine {
         address: Address,
         domains: Vec<Movable>,
     ) -> job::Mover {
-        let rebalancer = self.rebalancer(domains.len());
+        let rebalancer = self.rebalancer(&domains);
         #[cfg(test)]
         let shared = domains.iter().map(|movable| Arc::clone(&movable.domain)).collect();
         let grants = Grants::new(domains, partitions.len(), OPEN_MOVES);

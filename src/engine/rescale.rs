@@ -159,7 +159,7 @@ impl Rescaler {
         running.system.keep(to.min(from));
         stopped.handles.extend(self.add(running, from..to, sleepers)?);
         running.state.set_partitions(stopped.handles.clone());
-        let rebalancer = self.engine.rebalancer(domains.len());
+        let rebalancer = self.engine.rebalancer(&domains);
         let grants = Grants::new(domains, to, OPEN_MOVES);
         running.supervisor.renew(grants, stopped.handles.clone(), rebalancer);
         self.note(running);

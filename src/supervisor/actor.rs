@@ -20,6 +20,9 @@ use crate::time::{Clock, MonotonicClock};
 
 /// Replies and proposals that may wait for the supervisor; each open move has one at most.
 const MAILBOX: usize = 1_024;
+/// Between two looks at the load while the first bounds of ranges are learned, and how many.
+const FIRST_TICK: Duration = Duration::from_millis(5);
+const FIRST_LOOKS: u32 = 100;
 /// Between two looks at the load.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -153,7 +156,23 @@ impl Supervisor {
             context.run_interval(TICK, |supervisor, context| {
                 supervisor.look(Occasion::Tick, context);
             });
+            let mut domains = self.grants.domains().iter();
+            if domains.any(|movable| movable.domain.is_ranged()) {
+                Self::learn(FIRST_LOOKS, context);
+            }
         }
+    }
+
+    /// Looks so many times more in quick succession: first bounds of ranges are learned soon, since
+    /// until then one partition works for all.
+    fn learn(looks: u32, context: &mut Context<Self>) {
+        context.run_later(FIRST_TICK, move |supervisor, context| {
+            let learns = supervisor.rebalancer.as_ref().is_some_and(Rebalancer::learns);
+            if looks > 0 && learns {
+                supervisor.look(Occasion::Tick, context);
+                Self::learn(looks - 1, context);
+            }
+        });
     }
 
     /// Asks all partitions how they fare, and then the policy what to do about it.
@@ -186,6 +205,8 @@ impl Supervisor {
                 Action::Move { domain, units, from, to } => {
                     self.begin(&proposal(domain, &units, from, to)).map(drop)
                 }
+                Action::Cut { domain, group, parts } => self.cut(domain, group, parts),
+                Action::Merge { domain, group } => self.merge(domain, group),
                 Action::Combine { domain, key } => self.combine(domain, key, true),
                 Action::Fold { domain, key } => self.combine(domain, key, false),
             };
@@ -205,6 +226,18 @@ impl Supervisor {
         if is_combined {
             self.books.ledger.lock().unwrap_or_else(PoisonError::into_inner).combined_keys += 1;
         }
+        Ok(())
+    }
+
+    fn cut(&mut self, domain: usize, group: u16, parts: usize) -> Result<(), Denied> {
+        let (owner, order) = self.grants.cut(domain, group, parts)?;
+        self.partitions[owner].order(order);
+        Ok(())
+    }
+
+    fn merge(&mut self, domain: usize, group: u16) -> Result<(), Denied> {
+        self.grants.merge(domain, group)?;
+        self.partitions.iter().for_each(PartitionHandle::wake);
         Ok(())
     }
 

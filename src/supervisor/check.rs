@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::routing::{OVERRIDES_MAX, UNITS_MAX};
 use crate::supervisor::decision::{Action, Decision, Verdict};
+use crate::supervisor::grants::PARTS_MAX;
 use crate::supervisor::load::{DomainLoad, KeyRoute, LoadView, Unit};
 
 /// Checks what a policy decided on `view`, in order: each action also against those before it.
@@ -30,6 +31,8 @@ struct Check<'a> {
     keys_move: BTreeSet<(usize, usize)>,
     /// Routes of their own that accepted actions add, by domain.
     added: Vec<usize>,
+    /// Owners of key groups after the accepted actions, by domain; none where they have no order.
+    owners: Vec<Vec<u16>>,
 }
 
 impl<'a> Check<'a> {
@@ -39,6 +42,7 @@ impl<'a> Check<'a> {
             moving: BTreeSet::new(),
             keys_move: BTreeSet::new(),
             added: vec![0; view.domains.len()],
+            owners: view.domains.iter().map(owners_in_order).collect(),
         };
         for open in &view.open_moves {
             check.note(open.domain, &open.units);
@@ -61,7 +65,26 @@ impl<'a> Check<'a> {
             Action::Move { domain, units, from, to } => {
                 self.check_ends(*domain, *from, *to)?;
                 self.check_units(*domain, units, *from)?;
+                self.check_order(*domain, units, *to)?;
                 self.note(*domain, units);
+            }
+            Action::Cut { domain, group, parts } => {
+                if !(2..=PARTS_MAX).contains(parts) {
+                    return Err(format!("{parts} parts of a range, allowed 2..={PARTS_MAX}"));
+                }
+                self.check_range(*domain, *group)?;
+                self.note(*domain, &[Unit::Group(*group)]);
+            }
+            Action::Merge { domain, group } => {
+                let index = self.check_range(*domain, *group)?;
+                let ranges = &self.domain(*domain)?.ranges;
+                let above = *ranges.get(index + 1).ok_or("there is no range above the last")?;
+                self.check_range(*domain, above)?;
+                let owner = |group: u16| self.owners[*domain][usize::from(group)];
+                if owner(*group) != owner(above) {
+                    return Err(format!("range {group} and the one above it have two owners"));
+                }
+                self.note(*domain, &[Unit::Group(*group), Unit::Group(above)]);
             }
             Action::Combine { domain, key } => {
                 self.check_combine(*domain, *key)?;
@@ -132,6 +155,35 @@ impl<'a> Check<'a> {
         self.check_overrides(index, added)
     }
 
+    /// Whether ranges are in order over the partitions also with `units` at `to`; notes it.
+    fn check_order(&mut self, index: usize, units: &[Unit], to: usize) -> Result<(), String> {
+        let domain = self.domain(index)?;
+        if domain.ranges.is_empty() {
+            return Ok(());
+        }
+        let mut owners = self.owners[index].clone();
+        for unit in units {
+            let Unit::Group(group) = unit else {
+                return Err(format!("{} goes with its range", named(*unit)));
+            };
+            owners[usize::from(*group)] = to as u16;
+        }
+        if !domain.ranges.iter().is_sorted_by_key(|group| owners[usize::from(*group)]) {
+            return Err(format!("ranges of `{}` would not be in order", domain.name));
+        }
+        self.owners[index] = owners;
+        Ok(())
+    }
+
+    /// Where a range lies in the order of keys, if it may become another.
+    fn check_range(&self, index: usize, group: u16) -> Result<usize, String> {
+        let domain = self.domain(index)?;
+        let place = domain.ranges.iter().position(|other| *other == group);
+        let place = place.ok_or_else(|| format!("`{}` has no range {group}", domain.name))?;
+        self.check_free(index, Unit::Group(group))?;
+        Ok(place)
+    }
+
     /// A unit is in one move at most, and no key's route begins or ends while its group moves.
     fn check_free(&self, domain: usize, unit: Unit) -> Result<(), String> {
         if self.moving.contains(&(domain, unit)) {
@@ -172,6 +224,10 @@ impl<'a> Check<'a> {
         self.check_free(index, unit)?;
         self.check_overrides(index, usize::from(route.is_none()))
     }
+}
+
+fn owners_in_order(domain: &DomainLoad) -> Vec<u16> {
+    if domain.ranges.is_empty() { Vec::new() } else { domain.owners.clone() }
 }
 
 fn no_group(group: usize, domain: &DomainLoad) -> String {
@@ -308,5 +364,36 @@ mod tests {
         assert_eq!(why(&view, moved(&two[..1], 0, 1)), "");
         let refused = why(&view, moved(&two, 0, 1));
         assert_eq!(refused, "1025 keys with a route of their own, allowed 1024");
+    }
+
+    #[test]
+    fn ranges_stay_in_order_and_only_what_is_a_range_is_cut_or_merged() {
+        let mut view = view(3, percent(100));
+        view.domains[0].ranges = vec![0, 7, 1_400, 9, 4_000];
+        view.domains[0].owners[9] = 1;
+        let groups = |groups: &[u16]| groups.iter().copied().map(Unit::Group).collect::<Vec<_>>();
+        let cut = |group, parts| Action::Cut { domain: 0, group, parts };
+        let merge = |group| Action::Merge { domain: 0, group };
+        let out_of_order = "ranges of `sum` would not be in order";
+        assert_eq!(why(&view, moved(&groups(&[7]), 0, 1)), "");
+        assert_eq!(why(&view, moved(&groups(&[7]), 0, 2)), out_of_order);
+        assert_eq!(why(&view, moved(&groups(&[0]), 0, 1)), out_of_order);
+        assert_eq!(why(&view, moved(&groups(&[9]), 1, 2)), "");
+        let both = [moved(&groups(&[1_400, 9]), 1, 0), moved(&groups(&[4_000]), 2, 1)];
+        assert_eq!(verdicts(&view, &both), ["", ""], "one after the other");
+        let key = moved(&[Unit::Key(hash(7))], 0, 1);
+        assert!(why(&view, key).ends_with("goes with its range"));
+        assert_eq!(why(&view, cut(9, 2)), "");
+        assert_eq!(why(&view, cut(9, 1)), "1 parts of a range, allowed 2..=4096");
+        assert_eq!(why(&view, cut(8, 2)), "`sum` has no range 8");
+        assert_eq!(
+            verdicts(&view, &[cut(9, 2), merge(1_400)])[1],
+            "key group 9 is in another move"
+        );
+        assert_eq!(why(&view, merge(0)), "");
+        assert_eq!(why(&view, merge(7)), "range 7 and the one above it have two owners");
+        assert_eq!(why(&view, merge(4_000)), "there is no range above the last");
+        view.domains[0].ranges.clear();
+        assert_eq!(why(&view, cut(9, 2)), "`sum` has no range 9");
     }
 }

@@ -28,6 +28,22 @@ pub enum Action {
         /// The key's hash.
         key: u64,
     },
+    /// Have a range of keys cut by the partition that owns it, where keys lie in ranges.
+    Cut {
+        /// Index of the domain.
+        domain: usize,
+        /// The key group that the range is; it stays that of the lowest part.
+        group: u16,
+        /// Into about so many parts of equal weight, 2 to 4,096.
+        parts: usize,
+    },
+    /// Make a range of keys and the one above it one; both are of one partition.
+    Merge {
+        /// Index of the domain.
+        domain: usize,
+        /// The key group that the lower range is.
+        group: u16,
+    },
     /// Let the feeders send the records of this key as they are again. At the owner of its group
     /// its route ends with that; elsewhere it keeps an override.
     Fold {
@@ -52,6 +68,8 @@ pub enum Rule {
     Fold,
     /// A key with a route of its own has cooled, and goes back to its group.
     Home,
+    /// Ranges of keys follow the load, and stay in order.
+    Range,
     /// A move did harm and is taken back.
     Undo,
     /// What an earlier decision brought.
@@ -129,6 +147,12 @@ impl fmt::Display for Action {
                 write!(f, "move {groups} groups and {keys} keys of domain {domain}")?;
                 write!(f, " from partition {from} to {to}")
             }
+            Action::Cut { domain, group, parts } => {
+                write!(f, "cut range {group} of domain {domain} into {parts}")
+            }
+            Action::Merge { domain, group } => {
+                write!(f, "merge range {group} of domain {domain} with the one above it")
+            }
             Action::Combine { domain, key } => write!(f, "combine #{key:016x} of domain {domain}"),
             Action::Fold { domain, key } => write!(f, "fold #{key:016x} of domain {domain}"),
         }
@@ -145,6 +169,7 @@ impl fmt::Display for Decision {
             Rule::Combine => "combine",
             Rule::Fold => "fold",
             Rule::Home => "home",
+            Rule::Range => "range",
             Rule::Undo => "undo",
             Rule::Measure => "measure",
             Rule::Other => "other",

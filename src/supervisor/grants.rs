@@ -110,7 +110,7 @@ impl fmt::Display for Denied {
 }
 
 /// The most parts into which a range is cut at once.
-pub const PARTS_MAX: usize = KEY_GROUPS;
+pub(super) const PARTS_MAX: usize = KEY_GROUPS;
 
 /// What follows from a partition's reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -440,7 +440,7 @@ impl Grants {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::with_group;
+    use crate::routing::{Ranges, Ranging, with_group};
 
     /// Two domains, one behind the other, and one by itself whose state stays, on three partitions;
     /// the first third of the groups is partition 0's.
@@ -567,5 +567,64 @@ mod tests {
         assert_eq!(grants.propose(&groups(0, &[5], 0, 1)), Err(Denied::Draining));
         grants.resume();
         assert!(grants.propose(&groups(0, &[5], 0, 1)).is_ok());
+    }
+
+    /// Four ranges of keys, two on each of two partitions.
+    fn ranged() -> Grants {
+        let ranges = Ranges::learned().starting_with(vec![10, 20, 30]).ranges();
+        let movable = Movable {
+            domain: Arc::new(Domain::ranged(0, 3, ranges)),
+            name: "sorted".into(),
+            unmovable: None,
+            unmergeable: Some("a key goes with its range"),
+            related: Vec::new(),
+        };
+        Grants::new(vec![movable], 3, 8)
+    }
+
+    #[test]
+    fn ranges_move_in_order_and_whole() {
+        let mut grants = ranged();
+        let cases = [
+            (key(with_group(77, 0), 0, 1), "a key goes with its range; cut that"),
+            (groups(0, &[0], 0, 1), "a partition gives what borders on the taker's"),
+            (groups(0, &[1], 0, 2), "a partition gives what borders on the taker's"),
+        ];
+        for (proposal, why) in cases {
+            let denied = grants.propose(&proposal).expect_err("it makes no sense").to_string();
+            assert!(denied.ends_with(why), "{denied}");
+        }
+        let moved = grants.propose(&groups(0, &[1], 0, 1)).expect("it is at the border");
+        assert_eq!(grants.propose(&groups(0, &[3], 2, 1)), Err(Denied::TooManyMoves));
+        grants.on_reply(&Reply::Refused(moved.id));
+        assert!(grants.propose(&groups(0, &[3], 2, 1)).is_ok());
+    }
+
+    #[test]
+    fn a_range_is_not_cut_or_merged_while_it_moves_nor_moved_while_it_is_cut() {
+        let mut grants = ranged();
+        assert_eq!(grants.cut(1, 0, 2), Err(Denied::Unknown));
+        assert_eq!(grants.cut(0, 4, 2), Err(Denied::NoRange));
+        assert_eq!(grants.cut(0, 0, 1), Err(Denied::PartCount(1)));
+        assert_eq!(grants.merge(0, 3), Err(Denied::NoRange), "there is none above it");
+        assert_eq!(grants.merge(0, 1), Err(Denied::NotOwned), "the one above has another owner");
+        let order = Order::Cut { domain: 0, group: 1, parts: 2 };
+        assert_eq!(grants.cut(0, 1, 2), Ok((0, order)));
+        assert_eq!(grants.open(), 1);
+        assert!(!grants.begin_barrier());
+        assert_eq!(grants.cut(0, 1, 2), Err(Denied::UnderWay));
+        assert_eq!(grants.merge(0, 0), Err(Denied::UnderWay));
+        assert_eq!(grants.propose(&groups(0, &[1], 0, 1)), Err(Denied::UnderWay));
+        let reply = |is_cut| Reply::Cut { domain: 0, group: 1, is_cut };
+        assert_eq!(grants.on_reply(&reply(true)), Next::Wake);
+        assert_eq!(grants.on_reply(&reply(false)), Next::Nothing);
+        let moved = grants.propose(&groups(0, &[1], 0, 1)).expect("nothing is under way");
+        assert_eq!(grants.cut(0, 1, 2), Err(Denied::UnderWay));
+        assert_eq!(grants.merge(0, 0), Err(Denied::UnderWay));
+        grants.on_reply(&Reply::Refused(moved.id));
+        assert_eq!(grants.merge(0, 0), Ok(()));
+        assert_eq!(grants.merge(0, 0), Err(Denied::NotOwned));
+        grants.drain();
+        assert_eq!(grants.cut(0, 0, 2), Err(Denied::Draining));
     }
 }

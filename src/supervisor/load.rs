@@ -83,6 +83,10 @@ pub struct DomainLoad {
     pub unmergeable: Option<String>,
     /// `owners[g]` is the partition that owns key group *g*.
     pub owners: Vec<u16>,
+    /// Where groups are ranges of keys that are cut and merged while the job runs: these groups, in
+    /// the order of their keys. Their owners never descend; the other groups have no keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<u16>,
     /// `demands[g]` is the demand of the keys of group *g* that have no route of their own.
     pub demands: Vec<u64>,
     /// `state_bytes[g]` is what these keys keep.
@@ -207,6 +211,12 @@ impl DomainLoad {
         {
             return Err(format!("key group {group} belongs to partition {owner} of {partitions}"));
         }
+        let mut ranges = self.ranges.clone();
+        ranges.sort_unstable();
+        let is_known = |group: &u16| usize::from(*group) < KEY_GROUPS;
+        if !ranges.is_sorted_by(|one, next| one < next) || !ranges.iter().all(is_known) {
+            return Err("ranges of one key group, or of one that there is not".into());
+        }
         if !self.keys.is_sorted_by(|one, next| one.hash < next.hash) {
             return Err("keys that do not ascend by hash".into());
         }
@@ -220,6 +230,11 @@ impl DomainLoad {
             return Err(format!("a demand above {DEMAND_MAX} or more than {KEYS_MAX} keys"));
         }
         Ok(())
+    }
+
+    /// Whether groups and keys can move, each by itself.
+    pub(crate) fn has_free_units(&self) -> bool {
+        self.unmovable.is_none() && self.ranges.is_empty()
     }
 
     /// The demand of all its keys, combined ones as if they were not.

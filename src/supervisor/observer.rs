@@ -61,6 +61,8 @@ struct DomainSeen {
     keys: BTreeMap<u64, KeySeen>,
     /// The table when it was looked at last.
     routes: Vec<Override>,
+    /// Its ranges then, in the order of their keys; none where groups are no ranges.
+    ranges: Vec<u16>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -99,6 +101,7 @@ impl Observer {
             groups: vec![Average::default(); KEY_GROUPS],
             keys: BTreeMap::new(),
             routes: Vec::new(),
+            ranges: Vec::new(),
         };
         Observer {
             partitions: vec![Seen::default(); partitions],
@@ -182,6 +185,7 @@ impl Observer {
             unmovable: movable.unmovable.map(str::to_owned),
             unmergeable: movable.unmergeable.map(str::to_owned),
             owners,
+            ranges: table.ranges().map(|ranges| ranges.groups().to_vec()).unwrap_or_default(),
             demands: domain.group_demands(&table, &tasks).into_iter().map(whole).collect(),
             state_bytes: (0..KEY_GROUPS).map(bytes).collect(),
             keys: domain.keys.iter().map(key).collect(),
@@ -291,6 +295,9 @@ impl DomainSeen {
     /// Goes over to the table that holds now. The demand of a key that has got a route of its own
     /// leaves its group's at once; else the group would look hot for several ticks.
     fn follow(&mut self, table: &RoutingTable) {
+        if let Some(ranges) = table.ranges() {
+            self.follow_ranges(ranges.groups());
+        }
         let before = std::mem::take(&mut self.routes);
         self.routes = table.overrides().collect();
         let demand = |keys: &BTreeMap<u64, KeySeen>, hash| {
@@ -302,6 +309,44 @@ impl DomainSeen {
         }
         for ended in before.iter().filter(|route| !has_route(&self.routes, route.hash)) {
             self.groups[key_group(ended.hash)].shift(demand(&self.keys, ended.hash));
+        }
+    }
+
+    /// Goes over to these ranges. Parts of a range that was cut are alike at first; what was merged
+    /// has what its parts had.
+    fn follow_ranges(&mut self, ranges: &[u16]) {
+        let before = std::mem::replace(&mut self.ranges, ranges.to_vec());
+        if before == self.ranges || before.is_empty() {
+            return;
+        }
+        let place = |ranges: &[u16]| {
+            let mut places = vec![None; KEY_GROUPS];
+            ranges.iter().enumerate().for_each(|(i, group)| places[usize::from(*group)] = Some(i));
+            places
+        };
+        let (old, new) = (place(&before), place(ranges));
+        let mut kept = 0;
+        for group in before {
+            let group = usize::from(group);
+            if new[group].is_some() {
+                kept = group;
+            } else {
+                let gone = std::mem::take(&mut self.groups[group]);
+                self.groups[kept].shift(gone.value());
+            }
+        }
+        let mut rest = ranges;
+        while let [first, others @ ..] = rest {
+            let added = others.iter().take_while(|group| old[usize::from(**group)].is_none());
+            let parts = added.count();
+            let whole = self.groups[usize::from(*first)];
+            let each = whole.value() / (parts + 1) as f64;
+            for group in &rest[..=parts] {
+                let group = &mut self.groups[usize::from(*group)];
+                *group = whole;
+                group.shift(each - whole.value());
+            }
+            rest = &others[parts..];
         }
     }
 
@@ -372,6 +417,10 @@ impl DomainSeen {
     /// those that are too high. So what is left without the known keys is drawn towards its mean,
     /// by as much as its spread is that of sampling (James and Stein, 1961).
     fn group_demands(&self, table: &RoutingTable, tasks: &[TaskSeen]) -> Vec<f64> {
+        if !self.ranges.is_empty() {
+            // No two ranges are alike.
+            return self.groups.iter().map(Average::value).collect();
+        }
         let mut known = vec![0.0; KEY_GROUPS];
         for (hash, key) in self.keys.iter().filter(|(hash, _)| !has_route(&self.routes, **hash)) {
             known[key_group(*hash)] += key.demand.value();

@@ -27,6 +27,8 @@ pub struct Rebalancer {
     looks: Vec<Option<Look>>,
     awaited: usize,
     occasion: Occasion,
+    /// Whether ranges of keys have no bounds yet.
+    learns: bool,
     /// What is to be done, in order, and has not begun.
     pending: VecDeque<Decision>,
 }
@@ -42,6 +44,7 @@ impl Rebalancer {
             looks: vec![None; partitions],
             awaited: 0,
             occasion: Occasion::Tick,
+            learns: true,
             pending: VecDeque::new(),
         }
     }
@@ -62,6 +65,11 @@ impl Rebalancer {
     /// they were looked at last. Where nobody is, partitions without work are left to sleep.
     pub fn may_help(&self, thief: usize) -> bool {
         self.observer.has_busy(thief)
+    }
+
+    /// Whether some partition owns no range of keys yet, where keys lie in ranges.
+    pub fn learns(&self) -> bool {
+        self.learns
     }
 
     /// Begins to look at all partitions; `false` if it still waits for some of them.
@@ -91,6 +99,12 @@ impl Rebalancer {
         let view = self.observer.view(at, self.occasion, grants);
         self.looks.resize(view.partitions.len(), None);
         let before = self.log.as_ref().and_then(|_| self.adviser.built_in().cloned());
+        self.learns = view.domains.iter().any(|domain| {
+            let owner = |group: &u16| domain.owners[usize::from(*group)];
+            let mut owners: Vec<u16> = domain.ranges.iter().map(owner).collect();
+            owners.dedup();
+            !owners.is_empty() && owners.len() < view.partitions.len()
+        });
         let decisions = self.adviser.plan(&view);
         if let Some(log) = &mut self.log
             && !decisions.is_empty()

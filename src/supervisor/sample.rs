@@ -63,6 +63,26 @@ impl LoadView {
             Action::Move { domain, units, to, .. } => {
                 units.iter().for_each(|unit| self.give(*domain, *unit, *to as u16));
             }
+            Action::Cut { domain, group, parts } => {
+                let domain = &mut self.domains[*domain];
+                let index = domain.ranges.iter().position(|other| other == group).expect("it is");
+                let free = (0..KEY_GROUPS as u16).filter(|group| !domain.ranges.contains(group));
+                let new: Vec<u16> = free.take(parts - 1).collect();
+                let demand = domain.demands[usize::from(*group)] / *parts as u64;
+                let owner = domain.owners[usize::from(*group)];
+                for part in new.iter().chain([group]) {
+                    domain.demands[usize::from(*part)] = demand;
+                    domain.owners[usize::from(*part)] = owner;
+                }
+                domain.ranges.splice(index + 1..index + 1, new);
+            }
+            Action::Merge { domain, group } => {
+                let domain = &mut self.domains[*domain];
+                let index = domain.ranges.iter().position(|other| other == group).expect("it is");
+                let above = domain.ranges.remove(index + 1);
+                let demand = std::mem::take(&mut domain.demands[usize::from(above)]);
+                domain.demands[usize::from(*group)] += demand;
+            }
             Action::Combine { domain, key } => {
                 let owner = self.domains[*domain].owner(Unit::Key(*key)).expect("a group");
                 self.give(*domain, Unit::Key(*key), owner as u16);

@@ -162,11 +162,13 @@ function points(figures) {
 
 /* What the supervisor did. */
 
-const KINDS = { move: "take", combine: "combine", fold: "fold" };
+const KINDS = { move: "take", cut: "take", merge: "take", combine: "combine", fold: "fold" };
 const done = moves.filter((mark) => mark.refused === null);
 
 function what(mark) {
   const keys = mark.keys.map(keyName).join(", ") + (mark.key_count > mark.keys.length ? ", …" : "");
+  if (mark.kind === "cut") return "cut a range of keys";
+  if (mark.kind === "merge") return "merge two ranges of keys";
   if (mark.kind !== "move") return `${mark.kind} key ${keys}`;
   const parts = [];
   if (mark.groups) parts.push(counted(mark.groups, "key group"));

@@ -107,11 +107,15 @@ impl Mark {
                 });
                 ("move", *domain, keys.collect())
             }
+            Action::Cut { domain, .. } => ("cut", *domain, Vec::new()),
+            Action::Merge { domain, .. } => ("merge", *domain, Vec::new()),
             Action::Combine { domain, key } => ("combine", *domain, vec![*key]),
             Action::Fold { domain, key } => ("fold", *domain, vec![*key]),
         };
         let (from, to, units) = match action {
             Action::Move { from, to, units, .. } => (Some(*from), Some(*to), units.len()),
+            Action::Cut { .. } => (None, None, 1),
+            Action::Merge { .. } => (None, None, 2),
             Action::Combine { .. } | Action::Fold { .. } => (None, None, keys.len()),
         };
         Mark {

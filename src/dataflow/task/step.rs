@@ -26,7 +26,7 @@ pub struct StepContext<'a> {
 }
 
 /// What a task is told by whoever controls the job.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Take on units, if it keeps the state of this domain.
     Offer(Arc<Move>),

@@ -10,6 +10,7 @@ use crate::supervisor::policy::balance::{Bundle, bundles};
 use crate::supervisor::policy::combine::combine;
 use crate::supervisor::policy::home::cold_key;
 use crate::supervisor::policy::memory::{Memory, Peak};
+use crate::supervisor::policy::ranges::{Reach, follow_ranges};
 use crate::supervisor::policy::sight::{Levels, Look};
 use crate::supervisor::policy::steal::{is_worth_a_look, theft};
 use crate::time::Nanos;
@@ -195,9 +196,24 @@ impl RebalancePolicy for Balanced {
     }
 
     fn plan(&mut self, view: &LoadView) -> Vec<Decision> {
-        if self.level == Rebalance::Off || view.partitions.len() < 2 {
+        if view.partitions.len() < 2 {
             return Vec::new();
         }
+        let mut decisions = Vec::new();
+        if view.domains.iter().any(|domain| !domain.ranges.is_empty()) {
+            let reach = if self.level == Rebalance::Off { Reach::First } else { Reach::Always };
+            decisions = follow_ranges(view, reach, &mut self.memory);
+        }
+        if self.level != Rebalance::Off {
+            decisions.extend(self.plan_units(view));
+        }
+        decisions
+    }
+}
+
+impl Balanced {
+    /// What is to be done about keys and groups that have no order.
+    fn plan_units(&mut self, view: &LoadView) -> Vec<Decision> {
         match view.occasion {
             Occasion::Tick => self.tick(view),
             Occasion::Ask(thief) if !is_worth_a_look(view, thief) => Vec::new(),

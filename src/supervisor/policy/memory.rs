@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::supervisor::decision::{Decision, Rule, Verdict};
 use crate::supervisor::load::{DEMAND_MAX, LoadView, Unit};
 use crate::supervisor::policy::cooling::Cooling;
+use crate::supervisor::policy::ranges::RangeMemory;
 use crate::supervisor::policy::watch::Watched;
 use crate::time::Nanos;
 
@@ -32,6 +33,9 @@ pub(super) struct Memory {
     pub(super) cooling: Vec<Cooling>,
     /// Decisions whose effect is still to be measured.
     pub(super) watched: Vec<Watched>,
+    /// Of every domain whose keys lie in ranges, how that is; nothing of the others.
+    #[serde(default)]
+    pub(super) ranges: Vec<RangeMemory>,
     /// What was said lately.
     said: Vec<Said>,
 }

@@ -6,6 +6,7 @@ mod combine;
 mod cooling;
 mod home;
 mod memory;
+mod ranges;
 mod sight;
 mod steal;
 mod watch;

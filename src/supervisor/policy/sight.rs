@@ -129,7 +129,7 @@ impl Look<'_> {
         let mut pieces = vec![Vec::new(); levels.loads.len()];
         let wanted = |piece: &(usize, Piece)| donor.is_none_or(|donor| donor == piece.0);
         for (index, domain) in self.view.domains.iter().enumerate() {
-            if domain.unmovable.is_none() {
+            if domain.has_free_units() {
                 let held = self.held(index);
                 let groups = self.groups(index, domain, &held);
                 let keys = self.keys(index, levels.fair, &held);
@@ -180,7 +180,7 @@ impl Look<'_> {
     /// What each partition keeps whatever is decided: work that is not keyed, and unmovable keys.
     fn fixed(&self) -> Vec<u64> {
         let mut fixed: Vec<u64> = self.view.partitions.iter().map(|p| p.rest_demand).collect();
-        for domain in self.view.domains.iter().filter(|domain| domain.unmovable.is_some()) {
+        for domain in self.view.domains.iter().filter(|domain| !domain.has_free_units()) {
             for (owner, demand) in domain.owners.iter().zip(&domain.demands) {
                 fixed[usize::from(*owner)] += demand;
             }

@@ -39,6 +39,8 @@ impl Watched {
         let exists = match &self.action {
             Action::Move { from, to, .. } => (*from).max(*to) < partitions && from != to,
             Action::Combine { .. } | Action::Fold { .. } => true,
+            // What moves after it is measured.
+            Action::Cut { .. } | Action::Merge { .. } => false,
         };
         exists && self.ticks <= DROPPED_AFTER_TICKS
     }
@@ -132,6 +134,7 @@ fn others(action: &Action, demands: &[u64]) -> u64 {
         Action::Move { from, to, .. } => whole - demands[*from] - demands[*to],
         // Every partition is a feeder.
         Action::Combine { .. } | Action::Fold { .. } => whole,
+        Action::Cut { .. } | Action::Merge { .. } => whole,
     }
 }
 
@@ -143,12 +146,15 @@ fn highest(action: &Action, demands: &[u64], view: &LoadView) -> u64 {
             let owner = view.domains.get(*domain).and_then(|d| d.owner(Unit::Key(*key)));
             owner.map_or(0, |owner| demands[owner])
         }
+        Action::Cut { .. } | Action::Merge { .. } => 0,
     }
 }
 
 /// Whether the view shows the action's effect.
 fn is_done(action: &Action, view: &LoadView) -> bool {
     let (Action::Move { domain, .. }
+    | Action::Cut { domain, .. }
+    | Action::Merge { domain, .. }
     | Action::Combine { domain, .. }
     | Action::Fold { domain, .. }) = action;
     let Some(domain) = view.domains.get(*domain) else { return false };
@@ -157,6 +163,7 @@ fn is_done(action: &Action, view: &LoadView) -> bool {
             units.iter().all(|unit| domain.owner(*unit) == Some(*to))
                 && !view.open_moves.iter().any(|open| open.units == *units)
         }
+        Action::Cut { .. } | Action::Merge { .. } => false,
         Action::Combine { key, .. } => {
             domain.routed_key(*key).is_some_and(|key| key.route == KeyRoute::Combined)
         }

@@ -105,6 +105,7 @@ impl Eye {
             unmovable: None,
             unmergeable: None,
             owners: world.owners.clone(),
+            ranges: Vec::new(),
             demands: self.groups.iter().map(|average| whole(average.value())).collect(),
             state_bytes: vec![0; world.owners.len()],
             keys,

@@ -133,6 +133,7 @@ impl<'a> World<'a> {
                 self.backlog_ns[*from] += MOVE_NS / 2.0;
                 self.backlog_ns[*to] += MOVE_NS / 2.0;
             }
+            Action::Cut { .. } | Action::Merge { .. } => unreachable!("its keys have no order"),
             Action::Combine { key, .. } => self.combine(*key),
             Action::Fold { key, .. } => self.fold(*key),
         }

@@ -1,0 +1,213 @@
+//! Ranges of keys whose bounds are learned while the job runs: sorted results, even loads.
+#![allow(clippy::disallowed_methods)]
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use millstream::config::{Pin, PreAggregate, Rebalance};
+use millstream::connector::iterator;
+use millstream::dataflow::{
+    Collector, Emit, Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext,
+};
+use millstream::metrics::Report;
+use millstream::prelude::*;
+use millstream::record::Batch;
+use millstream::routing::Ranges;
+use millstream::time::Nanos;
+
+/// Key and count, as they came to each partition, in order.
+type Parts = Arc<Mutex<Vec<Vec<(u64, u64)>>>>;
+
+#[derive(Clone)]
+struct Placed {
+    parts: Parts,
+    partition: usize,
+}
+
+impl SinkConnector for Placed {
+    type Item = (u64, u64);
+    type Sink = Placed;
+
+    fn name(&self) -> String {
+        "placed".into()
+    }
+
+    fn open(&mut self, context: &TaskContext) -> Result<Placed> {
+        Ok(Placed { partition: context.partition, ..self.clone() })
+    }
+}
+
+impl Sink for Placed {
+    type Item = (u64, u64);
+
+    fn write(&mut self, batch: &mut Batch<(u64, u64)>, _: Nanos) -> Result<()> {
+        self.parts.lock().unwrap()[self.partition].append(&mut batch.records);
+        Ok(())
+    }
+}
+
+/// Every partition makes keys for some time, of a number and of the part of the time that is over.
+#[derive(Clone)]
+struct Keys {
+    key: fn(u64, f64) -> u64,
+    started: Instant,
+    lasts: Duration,
+    number: u64,
+    /// Keys made so far, and their sum.
+    made: Arc<(AtomicU64, AtomicU64)>,
+}
+
+impl SourceConnector for Keys {
+    type Item = u64;
+    type Source = Keys;
+
+    fn name(&self) -> String {
+        "keys".into()
+    }
+
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
+    fn open(&mut self, context: &TaskContext) -> Result<Keys> {
+        Ok(Keys { number: context.partition as u64, ..self.clone() })
+    }
+}
+
+impl Source for Keys {
+    type Item = u64;
+
+    fn poll<E: Emit<u64>>(
+        &mut self,
+        max: usize,
+        _: Nanos,
+        out: &mut Collector<'_, E>,
+    ) -> Result<Polled> {
+        let elapsed = self.started.elapsed();
+        if elapsed > self.lasts {
+            return Ok(Polled::Done);
+        }
+        let part = elapsed.as_secs_f64() / self.lasts.as_secs_f64();
+        for _ in 0..max {
+            if !out.is_open() {
+                break;
+            }
+            self.number += 16;
+            let key = (self.key)(self.number, part);
+            self.made.0.fetch_add(1, Ordering::Relaxed);
+            self.made.1.fetch_add(key, Ordering::Relaxed);
+            out.emit(key);
+        }
+        Ok(Polled::Ready)
+    }
+}
+
+/// Some hundred nanoseconds of work, so that it is the keys that partitions are busy with.
+fn work(key: &u64) -> u64 {
+    (0..150).fold(*key, |mixed, _| black_box(mixed ^ (mixed >> 7)).wrapping_mul(31));
+    1
+}
+
+/// What one job came to.
+struct Outcome {
+    parts: Vec<Vec<(u64, u64)>>,
+    report: Report,
+    /// Records that there were.
+    records: u64,
+}
+
+/// Counts keys that are made for `millis` in learned ranges, and checks that nothing got lost and
+/// that all is in order.
+fn count(
+    partitions: usize,
+    rebalance: Rebalance,
+    millis: u64,
+    key: fn(u64, f64) -> u64,
+) -> Outcome {
+    let parts: Parts = Arc::new(Mutex::new(vec![Vec::new(); partitions]));
+    let lasts = Duration::from_millis(millis);
+    let keys = Keys { key, started: Instant::now(), lasts, number: 0, made: Arc::default() };
+    let made = Arc::clone(&keys.made);
+    let pipeline = Pipeline::new("ranges");
+    let keyed = pipeline.source(keys).key_by(|key| *key).partition_by(Ranges::learned());
+    let counts = keyed.pre_aggregate(PreAggregate::Off).sum(work);
+    counts.sink(Placed { parts: Arc::clone(&parts), partition: 0 });
+    let config = Config::builder().partitions(partitions).rebalance(rebalance).pin(Pin::Off);
+    let report = Engine::new(config.build().unwrap()).unwrap().run(pipeline).unwrap();
+    let parts = std::mem::take(&mut *parts.lock().unwrap());
+    let all: Vec<(u64, u64)> = parts.iter().flatten().copied().collect();
+    assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0), "keys ascend over all partitions");
+    let records = made.0.load(Ordering::Relaxed);
+    assert_eq!(all.iter().map(|(_, count)| count).sum::<u64>(), records);
+    let sum = all.iter().map(|(key, count)| key * count).sum::<u64>();
+    assert_eq!(sum, made.1.load(Ordering::Relaxed));
+    Outcome { parts, report, records }
+}
+
+impl Outcome {
+    /// Records of each partition's keys, over the mean.
+    fn shares(&self) -> Vec<f64> {
+        let of_part = |part: &Vec<(u64, u64)>| part.iter().map(|(_, count)| count).sum::<u64>();
+        let mean = self.records as f64 / self.parts.len() as f64;
+        self.parts.iter().map(|part| of_part(part) as f64 / mean).collect()
+    }
+
+    /// No partition had far more than the others; the first had all at the start.
+    fn assert_even(&self, most: f64) {
+        let shares = self.shares();
+        assert!(shares.iter().all(|share| *share < most), "{shares:?} {:?}", self.report.moves);
+        assert!(self.report.moves.groups > 0);
+    }
+}
+
+/// A number below 1 that is as good as random, for each record.
+fn chance(number: u64) -> f64 {
+    let mixed = (number ^ (number >> 3)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[test]
+fn skewed_keys_are_spread_and_their_counts_come_in_order() {
+    for partitions in [2, 3, 4] {
+        // The density of keys falls as their fourth power grows.
+        let key = |number, _| (chance(number).powi(4) * 50_000.0) as u64;
+        count(partitions, Rebalance::Groups, 1_200, key).assert_even(1.6);
+    }
+}
+
+#[test]
+fn first_bounds_are_learned_where_nothing_is_to_move_later() {
+    let key = |number, _| (chance(number) * 10_000.0) as u64;
+    count(3, Rebalance::Off, 1_000, key).assert_even(1.6);
+}
+
+#[test]
+fn ranges_follow_keys_that_drift() {
+    // A window of keys that goes from 0 to 40,000.
+    let key = |number, part| (chance(number) * 10_000.0 + part * 30_000.0) as u64;
+    let outcome = count(2, Rebalance::Groups, 3_000, key);
+    // With the first bounds five sixths of all would be the second partition's; in the end a key is
+    // where it was last, so its count says less than the moves do.
+    let groups = outcome.report.moves.groups;
+    assert!(groups > 16, "{groups} ranges moved");
+}
+
+#[test]
+fn sorted_counts_come_from_bounds_that_were_given_too() {
+    let pipeline = Pipeline::new("given");
+    let parts: Parts = Arc::new(Mutex::new(vec![Vec::new(); 3]));
+    pipeline
+        .source(iterator((0..3_000u64).rev()))
+        .key_by(|key| *key)
+        .partition_by(Ranges::new(vec![1_000, 2_000]))
+        .count()
+        .sink(Placed { parts: Arc::clone(&parts), partition: 0 });
+    let config = Config::builder().partitions(3).pin(Pin::Off).build().unwrap();
+    Engine::new(config).unwrap().run(pipeline).unwrap();
+    for (partition, part) in (0..3).zip(parts.lock().unwrap().iter()) {
+        let expected: Vec<_> = (0..1_000).map(|key| (partition * 1_000 + key, 1)).collect();
+        assert_eq!(*part, expected);
+    }
+}
