@@ -84,7 +84,10 @@ pub(crate) enum Fault {
     StateNotRegrouped,
     /// Timers do.
     TimersNotRegrouped,
-    /// The taker learns of ranges no earlier than the others.
+    /// No fault: a task may see a new table in the middle of a step, as it may on a thread. In the
+    /// simulation nobody else does anything during a step.
+    EpochSeenLate,
+    /// Then the taker does not look for new ranges before it takes anything of moved units in.
     TakerFollowsLate,
     /// Ranges change in the middle of a signal.
     FollowsInSignal,
@@ -99,6 +102,24 @@ pub(crate) enum Fault {
 #[cfg(test)]
 thread_local! {
     static PLANTED: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
+}
+
+#[cfg(test)]
+thread_local! {
+    static TURN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// As [`is_planted`], but every other time only.
+#[cfg(test)]
+pub(crate) fn is_planted_in_turns(fault: Fault) -> bool {
+    is_planted(fault) && TURN.replace(!TURN.get())
+}
+
+/// As [`is_planted`].
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) const fn is_planted_in_turns(_: Fault) -> bool {
+    false
 }
 
 /// Whether this fault is planted on this thread.

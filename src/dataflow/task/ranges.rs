@@ -4,7 +4,7 @@
 use crate::dataflow::input::Input;
 use crate::dataflow::task::{ChainTask, Phase, Reply};
 use crate::dataflow::{Chain, End, Handling};
-use crate::exchange::planted::{Fault, is_planted};
+use crate::exchange::planted::{Fault, is_planted, is_planted_in_turns};
 
 impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// Looks for moves that it has to give for; before it knows of one, it knows the ranges that
@@ -13,7 +13,9 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     pub(super) fn learn(&mut self) {
         let Input::Lanes { moves: Some(moves), .. } = &mut self.input else { return };
         let is_in_signal = self.passing.is_some() && !is_planted(Fault::FollowsInSignal);
-        if moves.is_ranged() && is_in_signal {
+        let is_unseen = is_planted_in_turns(Fault::EpochSeenLate)
+            || is_planted_in_turns(Fault::TakerFollowsLate);
+        if moves.is_ranged() && (is_in_signal || is_unseen) {
             return;
         }
         moves.learn();

@@ -32,7 +32,7 @@ const GAIN_PER_MEAN: u64 = 20;
 /// Less than a thousandth of a core is nothing to learn from.
 const DEMAND_MIN: u64 = CORE / 1_000;
 /// Shifts after which the first bounds count as learned, even or not.
-const FIRST_SHIFTS: u32 = 20;
+const FIRST_SHIFTS: u32 = 4;
 /// What an even load brings is counted for so many seconds.
 const HORIZON_S: u64 = 10;
 /// A neighbour's backlog is worth a steal from 2 ms, and from eight times the thief's.

@@ -101,6 +101,14 @@ fn ranges_that_are_cut_merged_and_moved_lose_nothing_and_stay_in_order() {
     assert!(moves > 3_000 && regrouped > 3_000, "{moves} moves, {regrouped} cuts and merges");
 }
 
+#[test]
+fn ranges_may_be_seen_to_change_in_the_middle_of_a_step() {
+    plant(Some(Fault::EpochSeenLate));
+    let wrong = first_wrong(0..500, MovingJob::ranged);
+    plant(None);
+    assert_eq!(wrong, None);
+}
+
 /// Runs seeds with `fault` planted until one goes wrong.
 fn caught(fault: Fault, job: fn(u64) -> MovingJob) -> Option<(u64, String)> {
     plant(Some(fault));
