@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use millstream::config::{Pin, PreAggregate, Rebalance};
+use millstream::config::{ConfigBuilder, Pin, PreAggregate, Rebalance};
 use millstream::connector::iterator;
 use millstream::dataflow::{
     Collector, Emit, Polled, Sink, SinkConnector, Source, SourceConnector, TaskContext,
@@ -43,7 +43,8 @@ impl Sink for Placed {
     type Item = (u64, u64);
 
     fn write(&mut self, batch: &mut Batch<(u64, u64)>, _: Nanos) -> Result<()> {
-        self.parts.lock().unwrap()[self.partition].append(&mut batch.records);
+        self.parts.lock().expect("nobody panics with it")[self.partition]
+            .append(&mut batch.records);
         Ok(())
     }
 }
@@ -121,6 +122,11 @@ struct Outcome {
     records: u64,
 }
 
+fn run(pipeline: Pipeline, config: ConfigBuilder) -> Report {
+    let engine = config.build().and_then(Engine::new).expect("the knobs are in their bounds");
+    engine.run(pipeline).expect("nothing fails")
+}
+
 /// Counts keys that are made for `millis` in learned ranges, and checks that nothing got lost and
 /// that all is in order.
 fn count(
@@ -139,8 +145,8 @@ fn count(
     let counts = keyed.pre_aggregate(PreAggregate::Off).sum(work);
     counts.sink(Placed { parts: Arc::clone(&parts), partition: 0 });
     let config = Config::builder().partitions(partitions).rebalance(rebalance).pin(Pin::Off);
-    let report = Engine::new(config.build().unwrap()).unwrap().run(pipeline).unwrap();
-    let parts = std::mem::take(&mut *parts.lock().unwrap());
+    let report = run(pipeline, config);
+    let parts = std::mem::take(&mut *parts.lock().expect("nobody panics with it"));
     let all: Vec<(u64, u64)> = parts.iter().flatten().copied().collect();
     assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0), "keys ascend over all partitions");
     let records = made.0.load(Ordering::Relaxed);
@@ -210,9 +216,8 @@ fn sorted_counts_come_from_bounds_that_were_given_too() {
         .partition_by(Ranges::new(vec![1_000, 2_000]))
         .count()
         .sink(Placed { parts: Arc::clone(&parts), partition: 0 });
-    let config = Config::builder().partitions(3).pin(Pin::Off).build().unwrap();
-    Engine::new(config).unwrap().run(pipeline).unwrap();
-    for (partition, part) in (0..3).zip(parts.lock().unwrap().iter()) {
+    run(pipeline, Config::builder().partitions(3).pin(Pin::Off));
+    for (partition, part) in (0..3).zip(parts.lock().expect("nobody panics with it").iter()) {
         let expected: Vec<_> = (0..1_000).map(|key| (partition * 1_000 + key, 1)).collect();
         assert_eq!(*part, expected);
     }

@@ -65,8 +65,8 @@ impl Draft {
         self.ranges.len() - 1
     }
 
-    /// Who owns which key in a new layout, for each task that keeps state by key. Ranges of keys are
-    /// those of the layout `before`, if there was one.
+    /// Who owns which key in a new layout, for each task that keeps state by key. Ranges of keys
+    /// are those of the layout `before`, if there was one.
     pub(crate) fn domains(&self, partitions: usize, before: &[Arc<Domain>]) -> Vec<Arc<Domain>> {
         let of_task = |(index, first): (usize, &Option<Arc<dyn KeyRanges>>)| {
             let known = before.get(index).and_then(|domain| domain.table().ranges().cloned());

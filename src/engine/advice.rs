@@ -31,7 +31,8 @@ pub(super) struct Advice {
 impl Engine {
     /// Has a policy of your own decide what moves, in each job one that `make` makes. It is asked
     /// unless [`rebalance`](crate::config::ConfigBuilder::rebalance) is off; what it answers is
-    /// checked, and a panic in it costs the job nothing but its advice.
+    /// checked, and a panic in it costs the job nothing but its advice. Learned ranges of keys,
+    /// which all begin on one partition, are then for it to cut and to move, too.
     #[must_use]
     pub fn rebalance_by<P, F>(mut self, make: F) -> Engine
     where
@@ -73,8 +74,8 @@ impl Engine {
         self
     }
 
-    /// Who looks after the load of a job with these keyed tasks; nobody if nothing is to move. Where
-    /// ranges of keys are learned, their first bounds are, whatever the level.
+    /// Who looks after the load of a job with these keyed tasks; nobody if nothing is to move.
+    /// Where ranges of keys are learned, their first bounds are, whatever the level.
     pub(super) fn rebalancer(&self, domains: &[Movable]) -> Option<Rebalancer> {
         let (partitions, level) = (self.plan.partitions.len(), self.config.rebalance());
         if partitions < 2 || domains.is_empty() {

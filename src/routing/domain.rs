@@ -96,9 +96,9 @@ impl Domain {
         self.renew(&mut published, table);
     }
 
-    /// Lets the ranges hold that `cut` makes of a range of `partition`; `false` if that owns none of
-    /// this group, has ended, or there is nothing to cut. Nobody has to be waited for: feeders that
-    /// do not know the new groups yet send their keys to the same partition.
+    /// Lets the ranges hold that `cut` makes of a range of `partition`; `false` if that owns none
+    /// of this group, has ended, or there is nothing to cut. Nobody has to be waited for: feeders
+    /// that do not know the new groups yet send their keys to the same partition.
     ///
     /// Not while the group is in a move: its units were told apart by the table before.
     pub fn cut(

@@ -20,6 +20,7 @@ mod observer;
 mod observer_test;
 pub mod policy;
 mod rebalancer;
+mod regroup;
 #[cfg(test)]
 mod sample;
 mod trace;

@@ -11,6 +11,7 @@ use crate::supervisor::grants::Grants;
 use crate::supervisor::load::{
     CORE, DEMAND_MAX, DomainLoad, KeyLoad, KeyRoute, LoadView, Occasion, PartitionLoad,
 };
+use crate::supervisor::regroup::regroup;
 use crate::time::Nanos;
 
 /// A key is worth a look from 1/128 of what a partition has on average: half of the least that may
@@ -296,7 +297,8 @@ impl DomainSeen {
     /// leaves its group's at once; else the group would look hot for several ticks.
     fn follow(&mut self, table: &RoutingTable) {
         if let Some(ranges) = table.ranges() {
-            self.follow_ranges(ranges.groups());
+            let before = std::mem::replace(&mut self.ranges, ranges.groups().to_vec());
+            regroup(&mut self.groups, &before, &self.ranges);
         }
         let before = std::mem::take(&mut self.routes);
         self.routes = table.overrides().collect();
@@ -309,44 +311,6 @@ impl DomainSeen {
         }
         for ended in before.iter().filter(|route| !has_route(&self.routes, route.hash)) {
             self.groups[key_group(ended.hash)].shift(demand(&self.keys, ended.hash));
-        }
-    }
-
-    /// Goes over to these ranges. Parts of a range that was cut are alike at first; what was merged
-    /// has what its parts had.
-    fn follow_ranges(&mut self, ranges: &[u16]) {
-        let before = std::mem::replace(&mut self.ranges, ranges.to_vec());
-        if before == self.ranges || before.is_empty() {
-            return;
-        }
-        let place = |ranges: &[u16]| {
-            let mut places = vec![None; KEY_GROUPS];
-            ranges.iter().enumerate().for_each(|(i, group)| places[usize::from(*group)] = Some(i));
-            places
-        };
-        let (old, new) = (place(&before), place(ranges));
-        let mut kept = 0;
-        for group in before {
-            let group = usize::from(group);
-            if new[group].is_some() {
-                kept = group;
-            } else {
-                let gone = std::mem::take(&mut self.groups[group]);
-                self.groups[kept].shift(gone.value());
-            }
-        }
-        let mut rest = ranges;
-        while let [first, others @ ..] = rest {
-            let added = others.iter().take_while(|group| old[usize::from(**group)].is_none());
-            let parts = added.count();
-            let whole = self.groups[usize::from(*first)];
-            let each = whole.value() / (parts + 1) as f64;
-            for group in &rest[..=parts] {
-                let group = &mut self.groups[usize::from(*group)];
-                *group = whole;
-                group.shift(each - whole.value());
-            }
-            rest = &others[parts..];
         }
     }
 

@@ -62,9 +62,9 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// Goes on with all moves as far as possible; returns how many records it worked off, and
     /// whether anything else moved.
     pub(super) fn hand_over(&mut self, step: &mut StepContext<'_>) -> Result<(u64, bool)> {
-        self.learn();
+        let is_unseen = self.learn();
         let Some(moves) = self.moves() else { return Ok((0, false)) };
-        let mut progressed = moves.send();
+        let mut progressed = moves.send() | is_unseen;
         progressed |= self.close_released(step)?;
         progressed |= self.give(step)?;
         progressed |= self.sweep();

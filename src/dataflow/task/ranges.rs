@@ -10,16 +10,20 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
     /// Looks for moves that it has to give for; before it knows of one, it knows the ranges that
     /// the move speaks of. They change between two records, and in the middle of no signal: keys
     /// that are still to be told of one are known by their groups.
-    pub(super) fn learn(&mut self) {
-        let Input::Lanes { moves: Some(moves), .. } = &mut self.input else { return };
+    ///
+    /// Returns whether there is more to learn that nobody wakes the partition for: never, but where
+    /// a test says that it has looked too early.
+    pub(super) fn learn(&mut self) -> bool {
+        let Input::Lanes { moves: Some(moves), .. } = &mut self.input else { return false };
         let is_in_signal = self.passing.is_some() && !is_planted(Fault::FollowsInSignal);
         let is_unseen = is_planted_in_turns(Fault::EpochSeenLate)
             || is_planted_in_turns(Fault::TakerFollowsLate);
         if moves.is_ranged() && (is_in_signal || is_unseen) {
-            return;
+            return is_unseen;
         }
         moves.learn();
         self.follow_ranges();
+        false
     }
 
     /// Goes over to the ranges that hold now, before anything of units that are taken on is told

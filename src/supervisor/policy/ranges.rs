@@ -246,18 +246,15 @@ impl<'a> Ordered<'a> {
                 _ => bundles.push(vec![range]),
             }
         }
-        let planned = |bundle: Vec<usize>| {
-            let (from, to) = ways(bundle[0]);
-            self.planned(&bundle, from, to, seen.to_owned(), gain_ns)
-        };
+        let planned =
+            |bundle: Vec<usize>| self.planned(&bundle, ways(bundle[0]), seen.to_owned(), gain_ns);
         bundles.into_iter().map(planned).collect()
     }
 
     fn planned(
         &self,
         ranges: &[usize],
-        from: usize,
-        to: usize,
+        (from, to): (usize, usize),
         seen: String,
         gain_ns: u64,
     ) -> Planned {
@@ -324,7 +321,7 @@ impl<'a> Ordered<'a> {
             "partition {thief} is dry, partition {donor} has {:.1} ms of work waiting",
             behind as f64 / 1e6
         );
-        let planned = self.planned(&taken, donor, thief, seen, gain_ns);
+        let planned = self.planned(&taken, (donor, thief), seen, gain_ns);
         (!taken.is_empty() && gain_ns > BACKLOG_RATIO * planned.2[1]).then_some(planned)
     }
 }
