@@ -209,7 +209,8 @@ impl Engine {
         (sleeper, wake): (Sleeper, Wake),
         home: &Home<'_>,
     ) -> PartitionSeed {
-        let registry = Arc::clone(home.registry);
+        let (registry, supervisor) = (Arc::clone(home.registry), home.supervisor.clone());
+        let on_exit = JobState::on_exit(home.state);
         let make = move || {
             let metrics = registry.open(index);
             let mut partition = Partition::vacant(index, metrics, Box::new(MonotonicClock));
@@ -222,7 +223,10 @@ impl Engine {
             wake,
             ladder: self.ladder(),
             core: self.plan.partitions[index].core,
-            on_exit: JobState::on_exit(home.state),
+            on_exit: Box::new(move |outcome| {
+                supervisor.ended(index);
+                on_exit(outcome);
+            }),
             on_reply: home.supervisor.on_reply(),
             on_dry: home.supervisor.on_dry(index),
         }

@@ -73,6 +73,13 @@ impl Address {
         })
     }
 
+    /// Says that a partition has ended, and answers nothing any more.
+    pub fn ended(&self, partition: usize) {
+        if let Some(supervisor) = self.0.get() {
+            let _ = supervisor.try_send(Ended(partition));
+        }
+    }
+
     /// Makes the supervisor known.
     pub fn set(&self, supervisor: Addr<Supervisor>) {
         let _ = self.0.set(supervisor);
@@ -301,6 +308,22 @@ impl Handler<Said> for Supervisor {
     fn handle(&mut self, Said(reply): Said, _: &mut Context<Self>) {
         let next = self.grants.on_reply(&reply);
         self.follow(next);
+        self.act();
+    }
+}
+
+/// A partition has ended.
+struct Ended(usize);
+
+impl Message for Ended {
+    type Result = ();
+}
+
+impl Handler<Ended> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Ended(partition): Ended, _: &mut Context<Self>) {
+        self.grants.on_end(partition);
         self.act();
     }
 }

@@ -382,6 +382,16 @@ impl Grants {
         }
     }
 
+    /// Forgets what a partition that has ended was asked and has not answered. One that has agreed
+    /// to a move does not end before that is done.
+    pub fn on_end(&mut self, partition: usize) {
+        self.open.retain(|moved| moved.taker != partition);
+        let owner = |(domain, group): &(usize, u16)| {
+            self.domains[*domain].domain.table().owner_of_group(usize::from(*group))
+        };
+        self.cuts.retain(|cut| owner(cut) != partition);
+    }
+
     fn find(&self, id: MoveId) -> Option<Arc<Move>> {
         self.open.iter().find(|open| open.id == id).map(Arc::clone)
     }
@@ -567,6 +577,22 @@ mod tests {
         assert_eq!(grants.propose(&groups(0, &[5], 0, 1)), Err(Denied::Draining));
         grants.resume();
         assert!(grants.propose(&groups(0, &[5], 0, 1)).is_ok());
+    }
+
+    #[test]
+    fn what_a_partition_that_has_ended_was_asked_is_forgotten() {
+        let mut grants = grants(1);
+        grants.propose(&groups(0, &[5], 0, 1)).expect("nothing is open");
+        grants.on_end(0);
+        assert_eq!(grants.open(), 1, "the taker may still agree");
+        grants.on_end(1);
+        assert_eq!(grants.open(), 0);
+        let mut grants = ranged();
+        grants.cut(0, 1, 2).expect("nothing is under way");
+        grants.on_end(1);
+        assert_eq!(grants.open(), 1);
+        grants.on_end(0);
+        assert_eq!(grants.open(), 0);
     }
 
     /// Four ranges of keys, two on each of two partitions.
