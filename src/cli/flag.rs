@@ -301,7 +301,7 @@ static FLAGS: [Flag; 24] = [
         short: None,
         value: Some(("FILE", "a path")),
         default: "none",
-        help: "write which keys came when to FILE, for whatif --trace; not those of combined keys",
+        help: "write keys and times to FILE, for whatif --trace; none that is combined",
         scope: Scope::Bench,
         set: |options, value| {
             options.run.record_trace = Some(path(value)?);
