@@ -24,7 +24,7 @@ const LEVEL_ITEMS_MIN: usize = 2;
 /// let mut sketch = Kll::new();
 /// (0..100_000).for_each(|number| sketch.add(number));
 /// let weighed = sketch.weighed();
-/// let below_half: u64 = weighed.iter().filter(|(n, _)| *n < 50_000).map(|(_, w)| w).sum();
+/// let below_half: u64 = weighed.iter().filter(|(n, _)| **n < 50_000).map(|(_, w)| w).sum();
 /// assert_eq!(weighed.iter().map(|(_, weight)| weight).sum::<u64>(), sketch.count());
 /// assert!(below_half.abs_diff(50_000) < 2_000);
 /// ```
