@@ -68,6 +68,7 @@ pub struct Partition {
     replies: Vec<(usize, Reply)>,
     /// What the task in hand has to say.
     said: Vec<Reply>,
+    is_vacant: bool,
 }
 
 impl Partition {
@@ -94,6 +95,7 @@ impl Partition {
             activity: Activity::Idle,
             replies: Vec::new(),
             said: Vec::new(),
+            is_vacant: false,
         }
     }
 
@@ -104,9 +106,9 @@ impl Partition {
         partition
     }
 
-    /// Whether it has no tasks.
+    /// Whether its tasks are still to come. One that is made without any has nothing to wait for.
     pub fn is_vacant(&self) -> bool {
-        self.slots.is_empty()
+        self.is_vacant
     }
 
     /// Its index in the job.
@@ -235,8 +237,9 @@ impl Partition {
         slots
     }
 
-    /// Runs these instances from now on, in the order of the graph.
+    /// Runs these instances from now on, in the order of the graph; without any it waits for them.
     pub fn seat(&mut self, slots: Vec<Instance>) {
+        self.is_vacant = slots.is_empty();
         self.slots = slots;
         for task in 0..self.metrics.readings().tasks().len() {
             let running = self.slots.iter().filter(|slot| slot.task == task && !slot.is_done);
