@@ -22,6 +22,8 @@ fn engine(partitions: usize) -> Engine {
 }
 
 const KEYS: u32 = 50;
+/// Longer than a test takes.
+const NEVER: Duration = Duration::from_secs(3_600);
 
 #[test]
 fn keyed_state_goes_along_and_handles_go_on_feeding() {
@@ -168,9 +170,10 @@ fn windows_and_a_join_under_load_come_to_what_they_would_without() {
 }
 
 /// Counts rows by key in windows; the results go to a channel.
-fn windows_of(pipeline: &Pipeline) -> Output<(u32, i64, u64)> {
+fn windows_of(pipeline: &Pipeline, idle_after: Duration) -> Output<(u32, i64, u64)> {
     let rows = pipeline.source(channel::<Row>("rows", 256));
     let timed = rows.assign_timestamps(|row: &Row| row.time, Monotone::new());
+    let timed = timed.idle_after(idle_after);
     let millis = Duration::from_millis(WINDOW_MS as u64);
     let windows = timed.key_by(|row: &Row| row.key).window(tumbling(millis)).count();
     let (sink, results) = channel_sink(1_024);
@@ -185,7 +188,7 @@ fn send(input: &Input<Row>, keys: std::ops::Range<u32>, time: i64) {
 #[test]
 fn what_was_late_before_is_late_on_partitions_that_are_added() {
     let pipeline = Pipeline::new("late");
-    let mut results = windows_of(&pipeline);
+    let mut results = windows_of(&pipeline, NEVER);
     let job = engine(1).start(pipeline).expect("it starts");
     let rows = job.input::<Row>("rows").expect("there is one");
     send(&rows, 0..1, 5);
@@ -207,7 +210,7 @@ fn what_was_late_before_is_late_on_partitions_that_are_added() {
 #[test]
 fn event_time_of_a_source_that_gives_nothing_more_is_known_behind_it() {
     let pipeline = Pipeline::new("silent");
-    let mut results = windows_of(&pipeline);
+    let mut results = windows_of(&pipeline, NEVER);
     let job = engine(2).start(pipeline).expect("it starts");
     let first = job.input::<Row>("rows").expect("there is one");
     let silent = first.clone();
@@ -224,6 +227,31 @@ fn event_time_of_a_source_that_gives_nothing_more_is_known_behind_it() {
     send(&first, 0..1, 105);
     assert_eq!(results.recv_blocking(), Some((0, 90, 1)));
     job.stop().expect("nothing fails");
+}
+
+#[test]
+fn event_time_does_not_go_back_to_a_source_that_had_been_idle() {
+    let pipeline = Pipeline::new("behind");
+    let mut results = windows_of(&pipeline, Duration::from_millis(1));
+    let job = engine(2).start(pipeline).expect("it starts");
+    let first = job.input::<Row>("rows").expect("there is one");
+    let idle = first.clone();
+    send(&first, 0..1, 5);
+    // Some time nobody waits for the other source, so that time comes to 200.
+    let mut sent = 0;
+    while results.try_recv().is_err() {
+        send(&first, 0..1, 200);
+        sent += 1;
+    }
+    // Meanwhile the first becomes idle too, so that no lane brings 200 along any more.
+    for partitions in [3, 1].into_iter().cycle().take(21) {
+        job.rescale(partitions).expect("it may be");
+    }
+    send(&idle, 0..1, 60);
+    drop((first, idle));
+    let report = job.join().expect("nothing fails");
+    assert_eq!(results.recv_blocking(), Some((0, 200, sent)));
+    assert_eq!((results.recv_blocking(), report.late), (None, 1));
 }
 
 #[test]
