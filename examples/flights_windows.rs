@@ -30,7 +30,7 @@ pub(crate) const AIRPORTS: &[u8] = include_bytes!("data/airports.csv");
 /// From so many minutes on a flight is late, as the Bureau counts.
 const LATE_MINUTES: i32 = 15;
 
-/// Late departures of an airport that are no further apart are one run.
+/// Late departures of an airport that are closer together are one run.
 const RUN_GAP: Duration = Duration::from_secs(30 * 60);
 
 /// One departure.

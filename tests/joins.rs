@@ -303,7 +303,7 @@ fn window_joins_are_those_of_a_nested_loop() {
                 let same = l.iter().chain(r).filter(|other| other.key == row.key);
                 let mut times: Vec<i64> = same.map(|other| other.time).collect();
                 times.sort();
-                let pieces: Vec<&[i64]> = times.chunk_by(|a, b| b - a <= 25).collect();
+                let pieces: Vec<&[i64]> = times.chunk_by(|a, b| b - a < 25).collect();
                 let own = pieces.iter().find(|piece| piece.contains(&row.time));
                 let own = own.expect("its own time is among them");
                 vec![(own[0], own[own.len() - 1] + 25)]

@@ -13,17 +13,14 @@ pub fn q11<C>(events: DataStream<C>) -> DataStream<impl Chain<Out = BidderSessio
 where
     C: Chain<Out = Event>,
 {
-    // Two records that are the gap apart share a session. NEXMark lets a bid after exactly ten
-    // seconds open a new one, and times are whole milliseconds: so one less, and one more at the
-    // end.
     timed_bids(events)
         .key_by(|bid| bid.bidder)
-        .window(session(Duration::from_millis(9_999)))
+        .window(session(Duration::from_secs(10)))
         .count()
         .map(|one| BidderSession {
             bidder: one.key,
             start: one.window.start,
-            end: one.window.end.plus_millis(1),
+            end: one.window.end,
             bids: one.value,
         })
 }

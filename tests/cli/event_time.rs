@@ -33,15 +33,15 @@ fn slid(records: u64, per_second: u64, size_ms: u64, slide_ms: u64) -> Sums {
     sums
 }
 
-/// Sums over stretches without a pause of more than `gap_ms`.
+/// Sums over stretches without a pause of `gap_ms`.
 fn sessions(records: u64, per_second: u64, gap_ms: u64) -> Sums {
     let mut open: BTreeMap<u64, (u64, u64, u64)> = BTreeMap::new();
     let mut sums = Sums::new();
     for index in 0..records {
         let (key, value) = pair(index, 20);
         let time = BASE_MS + index * 1_000 / per_second;
-        let (start, end, sum) = open.entry(key).or_insert((time, time, 0));
-        if time > *end {
+        let (start, end, sum) = open.entry(key).or_insert((time, time + 1, 0));
+        if time >= *end {
             sums.insert((key, *start, *end), *sum);
             (*start, *sum) = (time, 0);
         }

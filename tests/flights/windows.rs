@@ -55,7 +55,7 @@ fn naive_runs(flights: &[Flight]) -> Rows {
             continue;
         }
         let (start, end) = last.entry(&flight.origin).or_insert((minute, minute));
-        if minute > *end + 30 {
+        if minute >= *end + 30 {
             *start = minute;
         }
         *end = minute;

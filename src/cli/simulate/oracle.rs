@@ -223,9 +223,6 @@ fn check_totals(
         same("windows that were full", &said.len(), &expected)?;
         return Ok(None);
     }
-    if is_ambiguous(stage, events) {
-        return Ok(None);
-    }
     let expected = totals(stage, events);
     let list = |totals: &Totals| totals.iter().map(|(&of, &value)| (of, value)).collect::<Vec<_>>();
     let seen = standing(stage, said, &expected)?;
@@ -235,18 +232,6 @@ fn check_totals(
         tap.event_of(&Windowed { key, window, firing, index: 0, change, value })
     });
     Ok(stage.is_orderless().then(|| records.collect()))
-}
-
-/// Whether two records of a key are just the gap apart. They share a session, unless the first one
-/// has fired before the second comes, which it may without being late.
-fn is_ambiguous(stage: Stage, events: &[Event]) -> bool {
-    let Kind::Session { gap } = stage.kind else { return false };
-    let mut times: Vec<(u64, i64)> =
-        events.iter().map(|event| (stage.key_of(event), event.time)).collect();
-    times.sort_unstable();
-    times
-        .windows(2)
-        .any(|pair| pair[0].0 == pair[1].0 && pair[1].1.saturating_sub(pair[0].1) == gap)
 }
 
 /// What each window comes to when nothing is late.

@@ -257,23 +257,26 @@ fn paper_figure_13_tumbling_windows_each_minute_and_at_the_watermark() {
 #[test]
 fn paper_figure_14_sessions_retracting() {
     let trigger = for_ever().early(Early::Every(MINUTE)).mode(Mode::Retracting);
+    // As drawn, points are just a minute apart and share a session. So one ends a millisecond
+    // later than its points and the watermark are drawn, with the next watermark.
+    let gap = MINUTE + Duration::from_millis(1);
     assert_eq!(
-        play(session(MINUTE), trigger, &PAPER),
+        play(session(gap), trigger, &PAPER),
         [
-            "5:57.700 [0:26.667 1:26.667) 5 OnTime 0",
-            "6:00 [2:26.667 3:26.667) 7 Early 0",
-            "7:00 [3:40 5:20) 10 Early 0",
-            "7:35.900 [2:26.667 3:26.667) -7 Early 0",
-            "7:35.900 [3:40 5:20) -10 Early 0",
-            "7:35.900 [2:26.667 5:20) 25 OnTime 0",
-            "8:00 [6:40 7:40) 3 Early 0",
-            "8:19.900 [0:26.667 1:26.667) -5 OnTime 0",
-            "8:19.900 [2:26.667 5:20) -25 OnTime 0",
-            "8:19.900 [0:26.667 5:20) 39 Late 0",
-            "9:00 [6:40 7:40) -3 Early 0",
-            "9:00 [6:40 8:46.667) 12 Early 0",
-            "end [6:40 8:46.667) -12 Early 0",
-            "end [6:40 8:46.667) 12 OnTime 1",
+            "5:57.700 [0:26.667 1:26.668) 5 OnTime 0",
+            "6:00 [2:26.667 3:26.668) 7 Early 0",
+            "7:00 [3:40 5:20.001) 10 Early 0",
+            "7:38.800 [2:26.667 3:26.668) -7 Early 0",
+            "7:38.800 [3:40 5:20.001) -10 Early 0",
+            "7:38.800 [2:26.667 5:20.001) 25 OnTime 0",
+            "8:00 [6:40 7:40.001) 3 Early 0",
+            "8:19.900 [0:26.667 1:26.668) -5 OnTime 0",
+            "8:19.900 [2:26.667 5:20.001) -25 OnTime 0",
+            "8:19.900 [0:26.667 5:20.001) 39 Late 0",
+            "9:00 [6:40 7:40.001) -3 Early 0",
+            "9:00 [6:40 8:46.668) 12 Early 0",
+            "end [6:40 8:46.668) -12 Early 0",
+            "end [6:40 8:46.668) 12 OnTime 1",
         ]
     );
 }

@@ -226,9 +226,9 @@ impl Model {
         });
     }
 
-    /// Merges the sessions that `new` touches into one, and returns what `new` is a part of.
+    /// Merges the sessions that `new` overlaps into one, and returns what `new` is a part of.
     fn merge_sessions(&mut self, new: Window) -> Window {
-        let is_near = |other: Window| other.start <= new.end && new.start <= other.end;
+        let is_near = |other: Window| other.start < new.end && new.start < other.end;
         let (near, far): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.cells).into_iter().partition(|(other, _)| is_near(*other));
         self.cells = far;

@@ -284,6 +284,21 @@ fn a_session_that_grows_sets_no_timer() {
     assert_eq!(rig.take_results().len(), 1);
 }
 
+/// Whether the first of two sessions has fired does not change them.
+#[test]
+fn records_that_are_the_gap_apart_are_in_two_sessions() {
+    for watermark in [None, Some(9)] {
+        let mut rig = Rig::new(session(duration(10)).logic(Trigger::default(), Bag));
+        assert_eq!(rig.record(&1, 0.into()), Taken::Applied);
+        watermark.into_iter().for_each(|time: i64| rig.advance_watermark(time.into()));
+        assert_eq!(rig.record(&2, 10.into()), Taken::Applied);
+        rig.advance_watermark(100.into());
+        let ends: Vec<_> =
+            rig.take_results().iter().map(|one| one.window.end.as_millis()).collect();
+        assert_eq!(ends, [10, 20], "{watermark:?}");
+    }
+}
+
 #[test]
 fn a_record_of_a_sliding_window_sets_one_timer_at_most() {
     let windows = sliding(duration(600), duration(1));

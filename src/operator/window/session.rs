@@ -13,8 +13,10 @@ use crate::state::aggregate::Aggregate;
 use crate::time::{Timestamp, millis};
 
 /// Windows that end when a key has had no record for `gap`: from the time of the first record to
-/// `gap` after the last. Two records that are `gap` apart are in one session, as in Flink and in
-/// the figures of the Dataflow paper; where they are not to be, take a millisecond off.
+/// `gap` after the last. Two records that are just `gap` apart are in two sessions, as in Beam.
+///
+/// Flink makes them one unless the first has fired before the second record comes, which it may
+/// without that being late: the result would depend on how far apart partitions run.
 pub fn session(gap: Duration) -> Session {
     Session { gap_ms: millis(gap) }
 }
@@ -56,8 +58,8 @@ pub struct SessionLogic<A> {
     firings: Firings<A>,
 }
 
-fn touch(one: Window, other: Window) -> bool {
-    one.start <= other.end && other.start <= one.end
+fn overlap(one: Window, other: Window) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 fn union(one: Window, other: Window) -> Window {
@@ -80,7 +82,7 @@ impl<A> SessionLogic<A> {
         C: WindowContext<A::Output>,
     {
         if let Slots::One(session, accumulator) = state
-            && touch(*session, new)
+            && overlap(*session, new)
             && session.last() > context.watermark()
             && !self.firings.trigger.is_early()
         {
@@ -106,8 +108,8 @@ impl<A> SessionLogic<A> {
     {
         let watermark = context.watermark();
         let slots = state.many();
-        let from = slots.partition_point(|slot| slot.id.end < new.start);
-        let count = slots[from..].iter().take_while(|slot| slot.id.start <= new.end).count();
+        let from = slots.partition_point(|slot| slot.id.end <= new.start);
+        let count = slots[from..].iter().take_while(|slot| slot.id.start < new.end).count();
         if count == 0 && self.firings.is_gone(new, watermark) {
             state.settle();
             return Taken::Late;
@@ -136,25 +138,25 @@ impl<A> SessionLogic<A> {
         Taken::Applied
     }
 
-    /// Merges the sessions `touched`, of which there is one at least, with the window `new`.
+    /// Merges the sessions `met`, of which there is one at least, with the window `new`.
     fn merge<T>(
         &self,
         slots: &mut Vec<Slot<Window, A::Accumulator>>,
-        touched: std::ops::Range<usize>,
+        met: std::ops::Range<usize>,
         new: Window,
         watermark: Timestamp,
     ) where
         A: Aggregate<T>,
     {
-        let first = touched.start;
-        for slot in &mut slots[touched.clone()] {
+        let first = met.start;
+        for slot in &mut slots[met.clone()] {
             if slot.id.last() <= watermark && slot.progress.is_none() {
                 // It fired on time, when nothing of that was to be kept.
                 slot.progress = Some(Box::new(Progress { index: 1, ..Progress::default() }));
             }
         }
         let before = slots[first].id;
-        let others: Vec<_> = slots.drain(first + 1..touched.end).collect();
+        let others: Vec<_> = slots.drain(first + 1..met.end).collect();
         let slot = &mut slots[first];
         slot.id = union(before, new);
         for other in others {
@@ -275,7 +277,7 @@ where
         time: Timestamp,
     ) -> Option<Self::Partial> {
         let new = Window::from_start(time, self.gap_ms);
-        if let Some(partial) = held.as_mut().filter(|partial| touch(partial.id, new)) {
+        if let Some(partial) = held.as_mut().filter(|partial| overlap(partial.id, new)) {
             // Under the common id it is folded in, not displaced.
             partial.id = union(partial.id, new);
             partial.record_count += 1;

@@ -15,9 +15,8 @@ use crate::time::Nanos;
 
 const WINDOW_MS: i64 = 20;
 const SLIDE_MS: i64 = 10;
-/// Event time between two events of one session, at most; odd, since of two that are just so far
-/// apart the first may have come out before the second.
-const GAP_MS: i64 = 3;
+/// From so much event time on between two events they are in two sessions.
+const GAP_MS: i64 = 4;
 /// Processing time between two totals of a key.
 const EVERY: Duration = Duration::from_micros(20);
 
@@ -146,7 +145,7 @@ impl Closing {
                         add(floor(SLIDE_MS) - SLIDE_MS);
                     }
                     Closing::Sessions => {
-                        let goes_on = session.filter(|(_, last)| time - last <= GAP_MS);
+                        let goes_on = session.filter(|(_, last)| time - last < GAP_MS);
                         let start = goes_on.map_or(time, |(start, _)| start);
                         session = Some((start, time));
                         add(start);
