@@ -20,7 +20,7 @@ mod model;
 #[path = "graphs/pipeline.rs"]
 mod pipeline;
 
-const SIMULATED_CASES: u64 = 1_500;
+const SIMULATED_CASES: u64 = 500;
 const THREADED_CASES: u64 = 150;
 /// A graph that makes more records than this is drawn again.
 const RECORDS_MAX: usize = 3_000;

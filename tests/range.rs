@@ -164,11 +164,12 @@ impl Outcome {
         self.parts.iter().map(|part| of_part(part) as f64 / mean).collect()
     }
 
-    /// No partition had far more than the others, although the first had all at the start. There
-    /// may be fewer cores than partitions: then one that gets less of a core is given less.
+    /// No partition had nearly all, as the first had at the start. There may be fewer cores than
+    /// partitions: then one that gets less of a core is given less. How even loads become is for
+    /// the tests of the policy.
     fn assert_spread(&self) {
         let shares = self.shares();
-        let most = 0.75 * shares.len() as f64;
+        let most = 0.9 * shares.len() as f64;
         assert!(shares.iter().all(|share| *share < most), "{shares:?} {:?}", self.report.moves);
         assert!(self.report.moves.groups > 0);
     }

@@ -77,7 +77,7 @@ fn the_page_has_the_figures_of_the_report_and_asks_no_host_for_anything() {
         assert!((records - wanted).abs() < 0.01 * wanted, "{records} of {wanted}");
         let busy: f64 = (0..steps).map(|at| figure("busy", at) * length(at)).sum();
         let wanted = json["partitions"][index]["busy"].as_f64().expect("a share");
-        assert!((busy / whole - wanted).abs() < 0.01, "{} of {wanted}", busy / whole);
+        assert!((busy / whole - wanted).abs() < 0.03, "{} of {wanted}", busy / whole);
     }
     for curve in list(&data, "/recording/curves") {
         let name = curve["name"].as_str().expect("a name");

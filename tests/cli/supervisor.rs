@@ -110,7 +110,8 @@ fn a_simulation_that_is_long_enough_says_which_bars_it_holds() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let page = text(&output.stdout);
     let held: Vec<_> = page.lines().filter(|line| line.starts_with("holds   H1")).collect();
-    assert_eq!(held.len(), 5, "{page}");
+    // A debug build is not for measuring, so it says nothing about H14.
+    assert_eq!(held.len(), if cfg!(debug_assertions) { 4 } else { 5 }, "{page}");
     assert!(held[0].contains(" of 1.1 "), "{page}");
 }
 

@@ -103,7 +103,8 @@ pub(crate) fn run(args: &WhatIfArgs) -> Result<()> {
             rows.extend(compare(&cores, (&load.to_string(), Some(load)), count, verbosity));
         }
     }
-    let bars = if duration < JUDGED_FROM { Vec::new() } else { bars(&rows) };
+    let is_timed = !cfg!(debug_assertions);
+    let bars = if duration < JUDGED_FROM { Vec::new() } else { bars(&rows, is_timed) };
     match args.show.format {
         Format::Text => output::print(&(table(&rows) + &bars::table(&bars)))?,
         Format::Json => {

@@ -39,19 +39,19 @@ fn first_wrong(seeds: Range<u64>, job: fn(u64) -> MovingJob) -> Option<(u64, Str
 #[test]
 fn moved_keys_lose_nothing_and_keep_their_order_and_their_time() {
     let mut moves = 0;
-    for seed in 0..1_000 {
+    for seed in 0..300 {
         match MovingJob::seeded(seed).check() {
             Ok(moved) => moves += moved,
             Err(wrong) => panic!("seed {seed}: {wrong}"),
         }
     }
-    assert!(moves > 5_000, "{moves} moves");
+    assert!(moves > 1_500, "{moves} moves");
 }
 
 #[test]
 fn jobs_that_get_more_partitions_and_fewer_lose_nothing_and_keep_order_and_time() {
     let mut rescales = 0;
-    for seed in 0..400 {
+    for seed in 0..150 {
         let run = MovingJob::seeded(seed);
         match catch_unwind(AssertUnwindSafe(|| run.check_rescaled())) {
             Ok(Ok(rescaled)) => rescales += rescaled,
@@ -59,7 +59,7 @@ fn jobs_that_get_more_partitions_and_fewer_lose_nothing_and_keep_order_and_time(
             Err(_) => panic!("seed {seed} panicked"),
         }
     }
-    assert!(rescales > 1_000, "{rescales} rescales");
+    assert!(rescales > 350, "{rescales} rescales");
 }
 
 proptest! {
@@ -77,13 +77,13 @@ proptest! {
 #[test]
 fn ranges_keep_their_order_where_jobs_get_more_partitions_and_fewer() {
     let mut rescales = 0;
-    for seed in 0..400 {
+    for seed in 0..150 {
         match MovingJob::ranged(seed).check_rescaled() {
             Ok(rescaled) => rescales += rescaled,
             Err(wrong) => panic!("seed {seed}: {wrong}"),
         }
     }
-    assert!(rescales > 300, "{rescales} rescales");
+    assert!(rescales > 100, "{rescales} rescales");
 }
 
 /// As many as `SEEDS` says.
@@ -91,20 +91,20 @@ fn ranges_keep_their_order_where_jobs_get_more_partitions_and_fewer() {
 fn ranges_that_are_cut_merged_and_moved_lose_nothing_and_stay_in_order() {
     let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok());
     let (mut moves, mut regrouped) = (0, 0);
-    for seed in 0..seeds.unwrap_or(1_000) {
+    for seed in 0..seeds.unwrap_or(300) {
         match MovingJob::ranged(seed).check_ranges() {
             Ok(done) => (moves, regrouped) = (moves + done.0, regrouped + done.1),
             Err(wrong) => panic!("seed {seed}: {wrong}"),
         }
     }
     println!("{moves} moves, {regrouped} cuts and merges");
-    assert!(moves > 3_000 && regrouped > 3_000, "{moves} moves, {regrouped} cuts and merges");
+    assert!(moves > 900 && regrouped > 900, "{moves} moves, {regrouped} cuts and merges");
 }
 
 #[test]
 fn ranges_may_be_seen_to_change_in_the_middle_of_a_step() {
     plant(Some(Fault::EpochSeenLate));
-    let wrong = first_wrong(0..500, MovingJob::ranged);
+    let wrong = first_wrong(0..200, MovingJob::ranged);
     plant(None);
     assert_eq!(wrong, None);
 }
