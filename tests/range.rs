@@ -105,9 +105,21 @@ impl Source for Keys {
     }
 }
 
+/// Keys worked on by each thread of the job that runs, a thread for each partition.
+static WORKED: Mutex<Vec<Arc<AtomicU64>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static OWN: Arc<AtomicU64> = {
+        let own = Arc::default();
+        WORKED.lock().expect("nobody panics with it").push(Arc::clone(&own));
+        own
+    };
+}
+
 /// Some hundred nanoseconds of work, so that it is the keys that partitions are busy with.
 fn work(key: &u64) -> u64 {
     (0..150).fold(*key, |mixed, _| black_box(mixed ^ (mixed >> 7)).wrapping_mul(31));
+    OWN.with(|own| own.fetch_add(1, Ordering::Relaxed));
     1
 }
 
@@ -116,10 +128,9 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 /// What one job came to.
 struct Outcome {
-    parts: Vec<Vec<(u64, u64)>>,
+    /// Records that each partition worked on, over the mean.
+    shares: Vec<f64>,
     report: Report,
-    /// Records that there were.
-    records: u64,
 }
 
 fn run(pipeline: Pipeline, config: ConfigBuilder) -> Report {
@@ -136,6 +147,7 @@ fn count(
     key: fn(u64, f64) -> u64,
 ) -> Outcome {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    WORKED.lock().expect("nobody panics with it").clear();
     let parts: Parts = Arc::new(Mutex::new(vec![Vec::new(); partitions]));
     let lasts = Duration::from_millis(millis);
     let keys = Keys { key, started: Instant::now(), lasts, number: 0, made: Arc::default() };
@@ -153,24 +165,23 @@ fn count(
     assert_eq!(all.iter().map(|(_, count)| count).sum::<u64>(), records);
     let sum = all.iter().map(|(key, count)| key * count).sum::<u64>();
     assert_eq!(sum, made.1.load(Ordering::Relaxed));
-    Outcome { parts, report, records }
+    let worked = WORKED.lock().expect("nobody panics with it");
+    let worked: Vec<u64> = worked.iter().map(|worked| worked.load(Ordering::Relaxed)).collect();
+    assert_eq!(worked.iter().sum::<u64>(), records);
+    let mean = records as f64 / partitions as f64;
+    let shares = worked.iter().map(|worked| *worked as f64 / mean).collect();
+    Outcome { shares, report }
 }
 
 impl Outcome {
-    /// Records of each partition's keys, over the mean.
-    fn shares(&self) -> Vec<f64> {
-        let of_part = |part: &Vec<(u64, u64)>| part.iter().map(|(_, count)| count).sum::<u64>();
-        let mean = self.records as f64 / self.parts.len() as f64;
-        self.parts.iter().map(|part| of_part(part) as f64 / mean).collect()
-    }
-
-    /// No partition had nearly all, as the first had at the start. There may be fewer cores than
-    /// partitions: then one that gets less of a core is given less. How even loads become is for
-    /// the tests of the policy.
+    /// No partition worked on far more than the others, although the first had all keys at the
+    /// start. There may be fewer cores than partitions: then one that gets less of a core is given
+    /// less. Who has a key in the end says nothing: what is left then is stolen by who is done.
     fn assert_spread(&self) {
-        let shares = self.shares();
-        let most = 0.9 * shares.len() as f64;
-        assert!(shares.iter().all(|share| *share < most), "{shares:?} {:?}", self.report.moves);
+        let most = 0.5 + 0.5 * self.report.partitions.len() as f64;
+        let is_even = self.shares.iter().all(|share| *share < most);
+        println!("{:?}", self.shares);
+        assert!(is_even, "{:?} {:?}", self.shares, self.report.moves);
         assert!(self.report.moves.groups > 0);
     }
 }
