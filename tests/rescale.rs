@@ -461,32 +461,3 @@ fn sink_that_takes_nothing_puts_it_off_and_moves_go_on() {
     assert_eq!(rescaled.expect("all comes through").to, 3);
     job.stop().expect("nothing fails");
 }
-
-/// Keys whose state is a record of 1 KiB: 1 GiB of state.
-const BIG_KEYS: u64 = 1 << 20;
-
-#[test]
-#[ignore = "bar H15: takes 2 GB of memory, and a machine with nothing else to do"]
-fn pause_does_not_depend_on_how_much_state_there_is() {
-    type Big = (u64, Vec<u64>);
-    let pipeline = Pipeline::new("much state");
-    let numbers = pipeline.source(generate(None, |index| index % BIG_KEYS));
-    let big = numbers.map(|key| -> Big { (key, vec![key; 125]) }).key_by(|big: &Big| big.0);
-    let sums = big.emit_at(EmitAt::Every(Duration::from_secs(3_600))).reduce(|mut sum, other| {
-        sum.1[0] += other.1[0];
-        sum
-    });
-    sums.sink(blackhole());
-    let job = engine(2).start(pipeline).expect("it starts");
-    while job.records() < 2 * BIG_KEYS {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    for partitions in [3, 1, 2] {
-        let rescaled = job.rescale(partitions).expect("it may be");
-        let pause_ms = rescaled.pause_ns as f64 / 1e6;
-        println!("{} -> {}: {pause_ms:.2} ms", rescaled.from, rescaled.to);
-        assert!(pause_ms <= 50.0, "{pause_ms} ms");
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    job.stop().expect("nothing fails");
-}

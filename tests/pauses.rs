@@ -1,0 +1,121 @@
+//! How long keys stand still where much state goes over: bars H9 and H15.
+#![allow(clippy::disallowed_methods)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use millstream::config::Pin;
+use millstream::connector::generator::generate;
+use millstream::connector::{blackhole, channel};
+use millstream::prelude::*;
+use millstream::record::hash_key;
+use millstream::routing::key_group;
+use millstream::supervisor::{Action, Decision, LoadView, RebalancePolicy, Rule, Unit, Verdict};
+
+fn engine(partitions: usize) -> Engine {
+    let config = Config::builder().partitions(partitions).pin(Pin::Off).build();
+    Engine::new(config.expect("the knobs are in their bounds")).expect("no core is asked for")
+}
+
+/// Key group that all keys of a test are in.
+const GROUP: u16 = 0;
+/// Keys of it, whose state is a record of 1 KiB, in place: 100 MB.
+const GROUP_KEYS: usize = 100_000;
+const MOVES: u64 = 40;
+
+/// Moves the group back and forth, once it may, and counts how often its owner has changed.
+struct BackAndForth {
+    may: Arc<AtomicBool>,
+    moves: Arc<AtomicU64>,
+    owner: Option<u16>,
+}
+
+impl RebalancePolicy for BackAndForth {
+    fn name(&self) -> &str {
+        "back and forth"
+    }
+
+    fn plan(&mut self, view: &LoadView) -> Vec<Decision> {
+        let owner = view.domains[0].owners[usize::from(GROUP)];
+        if self.owner.replace(owner).is_some_and(|before| before != owner) {
+            self.moves.fetch_add(1, Ordering::Relaxed);
+        }
+        if !self.may.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let (from, to) = (usize::from(owner), usize::from(1 - owner));
+        let action = Action::Move { domain: 0, units: vec![Unit::Group(GROUP)], from, to };
+        let verdict = Verdict::Act { action, gain_ns: 1, cost_ns: 1 };
+        vec![Decision { number: 0, rule: Rule::Other, seen: "it is a test".into(), verdict }]
+    }
+}
+
+#[test]
+#[ignore = "bar H9: takes 200 MB of memory, and a machine with nothing else to do"]
+fn move_of_a_group_takes_no_longer_with_100_mb_of_state() {
+    type Inline = (u64, [u64; 16], [[u64; 16]; 6], [u64; 15]);
+    let (may, moves) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let shared = (Arc::clone(&may), Arc::clone(&moves));
+    let engine = engine(2).rebalance_by(move || {
+        let (may, moves) = shared.clone();
+        BackAndForth { may, moves, owner: None }
+    });
+    let pipeline = Pipeline::new("one big group");
+    let keys = pipeline.source(channel::<u64>("keys", 1_024));
+    let states = keys.map(|key| -> Inline { (key, [1; 16], [[1; 16]; 6], [1; 15]) });
+    let sums = states.key_by(|state| state.0).emit_at(EmitAt::Every(Duration::from_secs(3_600)));
+    sums.reduce(|mut sum, other| {
+        sum.1[0] += other.1[0];
+        sum
+    })
+    .sink(blackhole());
+    let job = engine.start(pipeline).expect("it starts");
+    let input = job.input::<u64>("keys").expect("there is one");
+    let is_in_group = |key: &u64| key_group(hash_key(key)) == usize::from(GROUP);
+    let keys: Vec<u64> = (0..).filter(is_in_group).take(GROUP_KEYS).collect();
+    keys.iter().for_each(|key| input.send_blocking(*key).expect("the job runs"));
+    may.store(true, Ordering::Relaxed);
+    // A few ten thousand records a second, so that it is the move that keys wait for.
+    for key in keys.iter().cycle() {
+        if moves.load(Ordering::Relaxed) == MOVES {
+            break;
+        }
+        input.send_blocking(*key).expect("the job runs");
+        std::thread::sleep(Duration::from_micros(20));
+    }
+    drop(input);
+    let report = job.stop().expect("nothing fails");
+    let pause_ms = report.moves.pause_ns_p99 as f64 / 1e6;
+    println!("{} moves of the group, pause p99 {pause_ms:.3} ms", report.moves.groups);
+    assert!(pause_ms <= 1.0, "{pause_ms} ms");
+}
+
+/// Keys whose state is a record of 1 KiB: 1 GiB of state.
+const BIG_KEYS: u64 = 1 << 20;
+
+#[test]
+#[ignore = "bar H15: takes 2 GB of memory, and a machine with nothing else to do"]
+fn pause_does_not_depend_on_how_much_state_there_is() {
+    type Big = (u64, Vec<u64>);
+    let pipeline = Pipeline::new("much state");
+    let numbers = pipeline.source(generate(None, |index| index % BIG_KEYS));
+    let big = numbers.map(|key| -> Big { (key, vec![key; 125]) }).key_by(|big: &Big| big.0);
+    let sums = big.emit_at(EmitAt::Every(Duration::from_secs(3_600))).reduce(|mut sum, other| {
+        sum.1[0] += other.1[0];
+        sum
+    });
+    sums.sink(blackhole());
+    let job = engine(2).start(pipeline).expect("it starts");
+    while job.records() < 2 * BIG_KEYS {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for partitions in [3, 1, 2] {
+        let rescaled = job.rescale(partitions).expect("it may be");
+        let pause_ms = rescaled.pause_ns as f64 / 1e6;
+        println!("{} -> {}: {pause_ms:.2} ms", rescaled.from, rescaled.to);
+        assert!(pause_ms <= 50.0, "{pause_ms} ms");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    job.stop().expect("nothing fails");
+}
