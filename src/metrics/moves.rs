@@ -23,6 +23,8 @@ pub struct Moves {
 /// Moves of a job since its start, as they are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MovesReport {
+    /// Moves, each of one or several units.
+    pub count: u64,
     /// Key groups that have moved.
     pub groups: u64,
     /// Keys that have moved by themselves.
@@ -38,12 +40,14 @@ pub struct MovesReport {
 impl Moves {
     /// What to tell of them.
     pub fn report(&self) -> MovesReport {
+        let pause = self.pause.percentiles();
         MovesReport {
+            count: pause.count,
             groups: self.groups,
             keys: self.keys,
             combined_keys: self.combined_keys,
             stolen_records: self.stolen_records,
-            pause_ns_p99: self.pause.percentiles().p99,
+            pause_ns_p99: pause.p99,
         }
     }
 }
