@@ -1,8 +1,8 @@
 //! How long keys stand still where much state goes over: bars H9 and H15.
 #![allow(clippy::disallowed_methods)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millstream::config::Pin;
@@ -17,6 +17,9 @@ fn engine(partitions: usize) -> Engine {
     let config = Config::builder().partitions(partitions).pin(Pin::Off).build();
     Engine::new(config.expect("the knobs are in their bounds")).expect("no core is asked for")
 }
+
+/// One job at a time: they measure pauses.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Key group that all keys of a test are in.
 const GROUP: u16 = 0;
@@ -53,7 +56,8 @@ impl RebalancePolicy for BackAndForth {
 
 #[test]
 #[ignore = "bar H9: takes 200 MB of memory, and a machine with nothing else to do"]
-fn move_of_a_group_takes_no_longer_with_100_mb_of_state() {
+fn move_of_a_group_with_100_mb_of_state_takes_a_millisecond_at_most() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     type Inline = (u64, [u64; 16], [[u64; 16]; 6], [u64; 15]);
     let (may, moves) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let shared = (Arc::clone(&may), Arc::clone(&moves));
@@ -97,6 +101,7 @@ const BIG_KEYS: u64 = 1 << 20;
 #[test]
 #[ignore = "bar H15: takes 2 GB of memory, and a machine with nothing else to do"]
 fn pause_does_not_depend_on_how_much_state_there_is() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     type Big = (u64, Vec<u64>);
     let pipeline = Pipeline::new("much state");
     let numbers = pipeline.source(generate(None, |index| index % BIG_KEYS));
