@@ -180,7 +180,6 @@ impl Outcome {
     fn assert_spread(&self) {
         let most = 0.5 + 0.5 * self.report.partitions.len() as f64;
         let is_even = self.shares.iter().all(|share| *share < most);
-        println!("{:?}", self.shares);
         assert!(is_even, "{:?} {:?}", self.shares, self.report.moves);
         assert!(self.report.moves.groups > 0);
     }
