@@ -50,6 +50,8 @@ pub const PARCELS: usize = 16;
 pub struct Docks<T, P> {
     pub(super) outgoing: Vec<Outgoing<T, P>>,
     pub(super) incoming: Vec<PipeReceiver<Cargo<T, P>>>,
+    /// Messages that wait between two partitions, at most.
+    pub(super) slots: usize,
 }
 
 /// The way to one taker.
@@ -84,7 +86,7 @@ impl<T, P> Outgoing<T, P> {
 /// The ends of all partitions that `wakes` wake, with `slots` messages between each two of them.
 pub fn docks<T, P>(wakes: &[Wake], slots: usize) -> Vec<Docks<T, P>> {
     let mut docks: Vec<Docks<T, P>> =
-        wakes.iter().map(|_| Docks { outgoing: Vec::new(), incoming: Vec::new() }).collect();
+        wakes.iter().map(|_| Docks { outgoing: Vec::new(), incoming: Vec::new(), slots }).collect();
     for from in 0..wakes.len() {
         for to in 0..wakes.len() {
             let producer = (from != to).then(|| wakes[from].clone());

@@ -244,7 +244,7 @@ impl<T, P> HandOver<T, P> {
                 Arrived::Records
             }
             Cargo::Seen { id, lane } => {
-                self.taking_of(id).seen[lane] = true;
+                self.taking_of(id).see(lane);
                 Arrived::Seen { id, lane }
             }
         })
@@ -261,20 +261,23 @@ impl<T, P> HandOver<T, P> {
         !self.taking.is_empty()
     }
 
-    /// The moves whose units may be among what comes, each with whether `lane` is seen for it.
+    /// The moves whose units may be among what comes over `lane`, each with whether there is room to
+    /// [keep](Self::keep) their records: as much as between two partitions, for each lane.
     pub fn expected(&self, lane: usize) -> impl Iterator<Item = (&Arc<Move>, bool)> {
         let waits = |taking: &&Taking<T, P>| match taking.stage {
             taker::Stage::Waiting => !is_planted(Fault::TakerLearnsLate),
             taker::Stage::Serving | taker::Stage::Thawing => true,
             taker::Stage::Releasing => false,
         };
+        let early_max = self.docks.slots;
         let taking = self.taking.iter().filter(waits);
-        taking.map(move |taking| (&taking.moved, taking.seen[lane]))
+        taking.map(move |taking| (&taking.moved, taking.early[lane].len() < early_max))
     }
 
-    /// Keeps records of a move's units that came directly, behind what the donor has forwarded.
+    /// Keeps records of a move's units that came directly, behind what the donor forwards of that
+    /// lane.
     pub fn keep(&mut self, id: MoveId, lane: usize, batch: Batch<T, P>) {
-        self.taking_of(id).waiting.push_back((lane, false, batch));
+        self.taking_of(id).keep(lane, batch);
     }
 
     /// The next records of moved units to be worked off, with their move, the lane over which they

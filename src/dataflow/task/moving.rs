@@ -237,22 +237,23 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         Ok(progressed)
     }
 
-    /// Takes records of units that are on their way here out of the batch that has just come. If
-    /// they have to wait for what the donor still has, the batch goes back: then `false`.
+    /// Takes records of units that are on their way here out of the batch that has just come, so
+    /// that those of other keys need not wait for what the donor still has. Where too many are kept
+    /// already the batch goes back: then `false`.
     pub(super) fn lets_in(&mut self) -> bool {
         self.follow_ranges_to_take();
         let (chain, end, batch) = (&mut self.chain, &mut self.end, &mut self.batch);
         let Input::Lanes { lanes, moves: Some(moves) } = &mut self.input else { return true };
         let Some(lane) = lanes.lane_in_hand() else { return true };
         let expected: Vec<_> =
-            moves.expected(lane).map(|(moved, seen)| (Arc::clone(moved), seen)).collect();
-        for (moved, is_seen) in expected {
+            moves.expected(lane).map(|(moved, has_room)| (Arc::clone(moved), has_room)).collect();
+        for (moved, has_room) in expected {
             let (units, mut is_found) = (&moved.units, false);
             chain.handle(Handling::Find { units, batch: &*batch, is_found: &mut is_found }, end);
             if !is_found {
                 continue;
             }
-            if !is_seen && !is_planted(Fault::HeldBeforeSeen) {
+            if !has_room {
                 lanes.hold_back(moved.id, batch);
                 return false;
             }
