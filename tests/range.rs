@@ -15,6 +15,7 @@ use millstream::metrics::Report;
 use millstream::prelude::*;
 use millstream::record::Batch;
 use millstream::routing::Ranges;
+use millstream::supervisor::{Action, Decision, LoadView, RebalancePolicy, Rule, Unit, Verdict};
 use millstream::time::Nanos;
 
 /// Key and count, as they came to each partition, in order.
@@ -217,19 +218,48 @@ fn ranges_follow_keys_that_drift() {
     assert!(groups > 16, "{groups} ranges moved");
 }
 
+/// Wants what the first partition has to go to the second, and counts its views.
+struct Away(Arc<AtomicU64>);
+
+impl RebalancePolicy for Away {
+    fn name(&self) -> &str {
+        "away"
+    }
+
+    fn plan(&mut self, view: &LoadView) -> Vec<Decision> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let owners = &view.domains[0].owners;
+        let here = (0..owners.len() as u16).filter(|group| owners[usize::from(*group)] == 0);
+        let units = here.take(64).map(Unit::Group).collect();
+        let action = Action::Move { domain: 0, units, from: 0, to: 1 };
+        let verdict = Verdict::Act { action, gain_ns: 1, cost_ns: 1 };
+        vec![Decision { number: 0, rule: Rule::Other, seen: "it is a test".into(), verdict }]
+    }
+}
+
 #[test]
-fn sorted_counts_come_from_bounds_that_were_given_too() {
+fn ranges_between_given_bounds_stay_in_order_whatever_a_policy_wants() {
+    let views = Arc::new(AtomicU64::new(0));
+    let (shown, asked) = (Arc::clone(&views), Arc::clone(&views));
+    let config = Config::builder().partitions(3).pin(Pin::Off).build().expect("in their bounds");
+    let engine = Engine::new(config).expect("no core is asked for");
+    let engine = engine.rebalance_by(move || Away(Arc::clone(&asked)));
     let pipeline = Pipeline::new("given");
     let parts: Parts = Arc::new(Mutex::new(vec![Vec::new(); 3]));
+    // All keys in turn, until the policy has had its say for a while.
+    let numbers = (0..u64::MAX)
+        .take_while(move |number| number % 3_000 != 0 || shown.load(Ordering::Relaxed) < 5);
     pipeline
-        .source(iterator((0..3_000u64).rev()))
+        .source(iterator(numbers.map(|number| 2_999 - number % 3_000)))
         .key_by(|key| *key)
         .partition_by(Ranges::new(vec![1_000, 2_000]))
         .count()
         .sink(Placed { parts: Arc::clone(&parts), partition: 0 });
-    run(pipeline, Config::builder().partitions(3).pin(Pin::Off));
+    let report = engine.run(pipeline).expect("nothing fails");
+    assert_eq!(report.moves.groups, 0);
     for (partition, part) in (0..3).zip(parts.lock().expect("nobody panics with it").iter()) {
-        let expected: Vec<_> = (0..1_000).map(|key| (partition * 1_000 + key, 1)).collect();
-        assert_eq!(*part, expected);
+        let keys: Vec<u64> = part.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, (partition * 1_000..(partition + 1) * 1_000).collect::<Vec<_>>());
+        assert!(part.iter().all(|(_, count)| *count == part[0].1));
     }
 }

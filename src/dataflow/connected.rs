@@ -3,7 +3,7 @@
 
 use crate::dataflow::graph::{EdgeKind, TaskNode};
 use crate::dataflow::head::movable;
-use crate::dataflow::keyed_stream::KeyedStream;
+use crate::dataflow::keyed_stream::{KeyedStream, why_fixed};
 use crate::dataflow::plan::Wires;
 use crate::dataflow::route::{Copies, Forward};
 
@@ -164,6 +164,7 @@ where
             inputs: edges,
             emits_at_end,
             domain: Some(domain),
+            unmovable: why_fixed(&partitioner),
             unmergeable: Some("it reads two streams"),
             ..TaskNode::default()
         };

@@ -268,6 +268,7 @@ where
         let emits_at_end = operator.waits_for_end();
         let keyed = Keyed::new(operator, self.key_of.clone(), self.partitioner.clone());
         let domain = draft.borrow_mut().add_domain(&self.partitioner);
+        let unmovable = why_fixed(&self.partitioner);
         let own = self.pre_aggregate;
         let (wires, edges) = self.close_by_key(domain, move |context| {
             let asked = own.unwrap_or(context.config.pre_aggregate());
@@ -277,6 +278,7 @@ where
             inputs: edges,
             emits_at_end,
             domain: Some(domain),
+            unmovable,
             unmergeable,
             ..TaskNode::default()
         };
@@ -307,4 +309,10 @@ where
         });
         (wires, edges)
     }
+}
+
+/// Why the keys of a partitioner stay where they are, if they do.
+pub(super) fn why_fixed<K>(partitioner: &impl KeyedPartitioner<K>) -> Option<&'static str> {
+    let is_fixed = partitioner.order().is_some() && partitioner.clone().ranging().is_none();
+    is_fixed.then_some("ranges between given bounds keep their order; learned ones may move")
 }

@@ -408,7 +408,7 @@ impl<C: Chain> DataStream<C> {
         node.record_bytes = size_of::<Row<C>>();
         node.bound = chain.bound();
         if node.domain.is_some() {
-            node.unmovable = why_unmovable(&chain, outputs);
+            node.unmovable = node.unmovable.or(why_unmovable(&chain, outputs));
         }
         let factory = move |context: &BuildContext<'_>, before: Option<Box<dyn Task>>| {
             let task = match before {

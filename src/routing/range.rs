@@ -12,7 +12,8 @@ use crate::routing::{KEY_GROUPS, KeyedPartitioner, LearnedRanges, first_group, w
 /// `n` bounds make `n + 1` ranges; range *r* holds the keys from bound *r* − 1 (inclusive) to
 /// bound *r* (exclusive). Ranges are dealt out evenly, so as many ranges as partitions, or a
 /// multiple, balances best if the bounds do. At the end of its input a partition emits in the order
-/// of keys.
+/// of keys. So that this holds, ranges stay where they are whatever the load; those of
+/// [`learned`](Self::learned)`().starting_with(bounds)` follow it and keep their order.
 #[derive(Clone, Debug)]
 pub struct Ranges<K> {
     bounds: Vec<K>,
