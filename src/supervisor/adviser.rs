@@ -11,16 +11,37 @@ use crate::supervisor::policy::{Balanced, RebalancePolicy};
 /// A policy that can do no harm: whatever it answers, actions that come out make sense for the
 /// view, and a panic in it is an answer.
 pub struct Adviser {
-    policy: Box<dyn RebalancePolicy>,
+    /// `None` if none could be made.
+    policy: Option<Box<dyn RebalancePolicy>>,
+    /// What its policy is called, as decisions that the adviser makes itself begin.
     name: String,
     has_panicked: bool,
+    /// A decision that is still to be told.
+    untold: Option<Decision>,
 }
 
 impl Adviser {
-    /// Asks `policy` from now on. Its name is asked for here, before anything runs.
+    /// Asks `policy` from now on.
     pub fn new(policy: Box<dyn RebalancePolicy>) -> Adviser {
-        let name = policy.name().to_owned();
-        Adviser { policy, name, has_panicked: false }
+        Adviser::made_by(|| policy)
+    }
+
+    /// Asks the policy that `make` makes, whose name is asked for here.
+    pub fn made_by(make: impl FnOnce() -> Box<dyn RebalancePolicy>) -> Adviser {
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            let policy = make();
+            let name = format!("policy `{}`", policy.name());
+            (policy, name)
+        }));
+        let (policy, name, untold) = match made {
+            Ok((policy, name)) => (Some(policy), name, None),
+            Err(panic) => {
+                let name = "a policy that was to be made".to_owned();
+                let told = panicked(&name, &*panic);
+                (None, name, Some(told))
+            }
+        };
+        Adviser { policy, name, has_panicked: false, untold }
     }
 
     /// What the policy decides on `view`, checked. Its first panic is told once, as a decision
@@ -32,17 +53,14 @@ impl Adviser {
     pub fn plan(&mut self, view: &LoadView) -> Vec<Decision> {
         debug_assert_eq!(view.check(), Ok(()));
         debug_assert_eq!(self.built_in().map_or(Ok(()), |policy| policy.check(view)), Ok(()));
-        if self.has_panicked {
-            return Vec::new();
-        }
-        match catch_unwind(AssertUnwindSafe(|| self.policy.plan(view))) {
+        let Some(policy) = self.policy.as_mut().filter(|_| !self.has_panicked) else {
+            return self.untold.take().into_iter().collect();
+        };
+        match catch_unwind(AssertUnwindSafe(|| policy.plan(view))) {
             Ok(decisions) => checked(view, decisions),
             Err(panic) => {
                 self.has_panicked = true;
-                let why = format!("it panicked: {}; it is not asked again", message(&*panic));
-                let seen = format!("policy `{}`", self.name);
-                let verdict = Verdict::No { why };
-                vec![Decision { number: 0, rule: Rule::Other, seen, verdict }]
+                vec![panicked(&self.name, &*panic)]
             }
         }
     }
@@ -50,9 +68,16 @@ impl Adviser {
     /// The policy with what it remembers, if it is the built-in one: the log keeps it beside the
     /// view, so that a line can be replayed without those before it.
     pub fn built_in(&self) -> Option<&Balanced> {
-        let policy: &dyn Any = &*self.policy;
+        let policy: &dyn Any = &**self.policy.as_ref()?;
         policy.downcast_ref()
     }
+}
+
+/// The decision against doing anything that a panic of `name` is.
+fn panicked(name: &str, panic: &(dyn Any + Send)) -> Decision {
+    let why = format!("it panicked: {}; it is not asked again", message(panic));
+    let verdict = Verdict::No { why };
+    Decision { number: 0, rule: Rule::Other, seen: name.to_owned(), verdict }
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -104,5 +129,20 @@ mod tests {
                  again",
             ]
         );
+    }
+
+    #[test]
+    fn policy_that_cannot_be_made_is_told_of_once() {
+        let mut adviser = Adviser::made_by(|| panic!("no file"));
+        let view = view(2, percent(100));
+        let told: Vec<_> = (0..3).flat_map(|_| adviser.plan(&view)).collect();
+        let told: Vec<_> = told.iter().map(Decision::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "0 other: a policy that was to be made: no: it panicked: no file; it is not asked again"
+            ]
+        );
+        assert!(adviser.built_in().is_none());
     }
 }

@@ -14,7 +14,7 @@ pub const CORE: u64 = 1_000_000_000;
 /// A thousand cores for one unit, in demand: more is no measurement, and sums of less fit a word.
 pub(crate) const DEMAND_MAX: u64 = 1_000 * CORE;
 /// Domains and keys that a view may have, far more than any job has.
-const DOMAINS_MAX: usize = 16;
+const DOMAINS_MAX: usize = 1 << 10;
 const KEYS_MAX: usize = 1 << 16;
 
 /// Everything a policy decides by. Made every 100 ms, and when a partition that ran dry asks for
