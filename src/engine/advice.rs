@@ -31,7 +31,7 @@ pub(super) struct Advice {
 impl Engine {
     /// Has a policy of your own decide what moves, in each job one that `make` makes. It is asked
     /// unless [`rebalance`](crate::config::ConfigBuilder::rebalance) is off; what it answers is
-    /// checked, and a panic in it costs the job nothing but its advice. Learned ranges of keys,
+    /// checked, and a panic in it, or in `make`, costs the job nothing but its advice. Learned ranges of keys,
     /// which all begin on one partition, are then for it to cut and to move, too.
     #[must_use]
     pub fn rebalance_by<P, F>(mut self, make: F) -> Engine
@@ -84,11 +84,11 @@ impl Engine {
         if level == Rebalance::Off && domains.iter().all(|movable| !movable.domain.is_ranged()) {
             return None;
         }
-        let policy = match &self.advice.policy {
+        let adviser = Adviser::made_by(|| match &self.advice.policy {
             Some(make) if level != Rebalance::Off => make(),
             Some(_) | None => Box::new(Balanced::new(level)),
-        };
-        let rebalancer = Rebalancer::new(partitions, domains.len(), Adviser::new(policy));
+        });
+        let rebalancer = Rebalancer::new(partitions, domains.len(), adviser);
         Some(rebalancer.logged(self.advice.log()))
     }
 }
@@ -105,14 +105,15 @@ impl Advice {
     fn log(&self) -> Option<DecisionLog> {
         let output = Arc::clone(self.log.as_ref()?);
         let mut has_failed = false;
-        Some(Box::new(move |view, policy, decisions| {
+        Some(Box::new(move |logged| {
             if has_failed {
                 return;
             }
             let entry = Entry {
-                view: view.clone(),
-                policy: policy.cloned(),
-                decisions: decisions.to_vec(),
+                view: logged.view.clone(),
+                policy: logged.policy.cloned(),
+                decisions: logged.decisions.to_vec(),
+                not_begun: logged.not_begun.to_vec(),
             };
             // A writer that has panicked has left a cut line at worst.
             let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);

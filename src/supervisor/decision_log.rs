@@ -28,6 +28,10 @@ pub struct Entry {
     pub policy: Option<Balanced>,
     /// What was decided.
     pub decisions: Vec<Decision>,
+    /// Actions of lines before that did not begin, each with the reason. Not replayed: it is not
+    /// the policy that says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_begun: Vec<Decision>,
 }
 
 impl Entry {
@@ -36,7 +40,7 @@ impl Entry {
     pub fn of(adviser: &mut Adviser, view: LoadView) -> Entry {
         let policy = adviser.built_in().cloned();
         let decisions = adviser.plan(&view);
-        Entry { view, policy, decisions }
+        Entry { view, policy, decisions, not_begun: Vec::new() }
     }
 
     /// The line, without its end.

@@ -37,5 +37,5 @@ pub use load::{
 };
 pub use observer::Observer;
 pub use policy::{Balanced, RebalancePolicy};
-pub use rebalancer::{DecisionLog, Rebalancer};
+pub use rebalancer::{DecisionLog, Logged, Rebalancer};
 pub use trace::{Trace, TraceWriter};

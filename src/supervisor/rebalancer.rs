@@ -13,9 +13,20 @@ use crate::supervisor::observer::Observer;
 use crate::supervisor::policy::Balanced;
 use crate::time::Nanos;
 
-/// Gets every view on which something was decided: the view, the built-in policy before it was
-/// asked (`None` for a user's own), and the decisions.
-pub type DecisionLog = Box<dyn FnMut(&LoadView, Option<&Balanced>, &[Decision]) + Send>;
+/// What was decided on one view.
+pub struct Logged<'a> {
+    /// What was seen.
+    pub view: &'a LoadView,
+    /// The built-in policy before it was asked; `None` for a user's own.
+    pub policy: Option<&'a Balanced>,
+    /// What was decided.
+    pub decisions: &'a [Decision],
+    /// Actions of views before that did not begin, each with the reason.
+    pub not_begun: &'a [Decision],
+}
+
+/// Gets every view on which something was decided, or before which an action was given up.
+pub type DecisionLog = Box<dyn FnMut(&Logged<'_>) + Send>;
 
 /// Decides what one job's supervisor does about the load. Has no clock and no thread.
 pub struct Rebalancer {
@@ -31,6 +42,8 @@ pub struct Rebalancer {
     learns: bool,
     /// What is to be done, in order, and has not begun.
     pending: VecDeque<Decision>,
+    /// What was to be done since the last view, and was not.
+    not_begun: Vec<Decision>,
 }
 
 impl Rebalancer {
@@ -46,6 +59,7 @@ impl Rebalancer {
             occasion: Occasion::Tick,
             learns: true,
             pending: VecDeque::new(),
+            not_begun: Vec::new(),
         }
     }
 
@@ -62,9 +76,11 @@ impl Rebalancer {
     }
 
     /// Whether a look at the others may find work for `thief`: one of them was short of time when
-    /// they were looked at last. Where nobody is, partitions without work are left to sleep.
+    /// they were looked at last. Where nobody is, partitions without work are left to sleep. What
+    /// has been decided and has not begun comes first: a look would drop it, and partitions run dry
+    /// just when there is something to be done.
     pub fn may_help(&self, thief: usize) -> bool {
-        self.observer.has_busy(thief)
+        self.pending.is_empty() && self.observer.has_busy(thief)
     }
 
     /// Whether some partition owns no range of keys yet, where keys lie in ranges.
@@ -92,6 +108,9 @@ impl Rebalancer {
     /// Decides what to do next. What had been decided before and has not begun is dropped: the
     /// policy sees that it was not done.
     pub fn decide(&mut self, at: Nanos, grants: &Grants) {
+        while !self.pending.is_empty() {
+            self.drop_next(at, "it had not begun when the load was looked at again");
+        }
         match self.occasion {
             Occasion::Tick => self.observer.observe(std::mem::take(&mut self.looks), grants),
             Occasion::Ask(_) => self.observer.glance(&self.looks),
@@ -106,10 +125,12 @@ impl Rebalancer {
             !owners.is_empty() && owners.len() < view.partitions.len()
         });
         let decisions = self.adviser.plan(&view);
+        let not_begun = std::mem::take(&mut self.not_begun);
         if let Some(log) = &mut self.log
-            && !decisions.is_empty()
+            && !(decisions.is_empty() && not_begun.is_empty())
         {
-            log(&view, before.as_ref(), &decisions);
+            let (decisions, not_begun) = (&*decisions, &*not_begun);
+            log(&Logged { view: &view, policy: before.as_ref(), decisions, not_begun });
         }
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.note(&view, &decisions);
@@ -129,11 +150,16 @@ impl Rebalancer {
 
     /// The next action cannot be: says so to whoever asks, and forgets it.
     pub fn deny(&mut self, at: Nanos, why: Denied) {
+        self.drop_next(at, &why.to_string());
+    }
+
+    fn drop_next(&mut self, at: Nanos, why: &str) {
         let Some(mut decision) = self.pending.pop_front() else { return };
         if let Verdict::Act { action, .. } = decision.verdict {
-            decision.verdict = Verdict::Refused { action, why: why.to_string() };
+            decision.verdict = Verdict::Refused { action, why: why.to_owned() };
             let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-            account.note_refusal(at, decision);
+            account.note_refusal(at, decision.clone());
+            self.not_begun.push(decision);
         }
     }
 }
@@ -147,8 +173,8 @@ mod tests {
     use crate::supervisor::load::Unit;
     use crate::supervisor::policy::RebalancePolicy;
 
-    /// Wants group 0 to move at its first view.
-    struct Once(bool);
+    /// Wants group 0 to move at the view of this number, the first one being 1.
+    struct Once(u32);
 
     impl RebalancePolicy for Once {
         fn name(&self) -> &str {
@@ -160,7 +186,8 @@ mod tests {
             let action = Action::Move { domain: 0, units, from: 0, to: 1 };
             let verdict = Verdict::Act { action, gain_ns: 1, cost_ns: 1 };
             let decision = Decision { number: 1, rule: Rule::Other, seen: "once".into(), verdict };
-            if std::mem::replace(&mut self.0, true) { Vec::new() } else { vec![decision] }
+            self.0 = self.0.wrapping_sub(1);
+            if self.0 == 0 { vec![decision] } else { Vec::new() }
         }
     }
 
@@ -183,25 +210,63 @@ mod tests {
         rebalancer.decide(at, &grants());
     }
 
+    /// What `account` has been told.
+    fn told(account: &Mutex<Account>) -> Vec<(Nanos, String)> {
+        let account = account.lock().expect("nobody panics");
+        account.decisions().map(|(at, decision)| (*at, decision.to_string())).collect()
+    }
+
     #[test]
     fn what_cannot_begin_is_told_and_what_has_not_begun_is_dropped() {
-        let once = || Adviser::new(Box::new(Once(false)));
+        let once = || Adviser::new(Box::new(Once(1)));
         let (mut rebalancer, account) = (Rebalancer::new(2, 1, once()), Arc::default());
         rebalancer.report_to(&account);
         tick(&mut rebalancer, 100);
         assert!(matches!(rebalancer.next(), Some(Action::Move { from: 0, to: 1, .. })));
         rebalancer.deny(150, Denied::Draining);
         assert_eq!(rebalancer.next(), None);
-        let account = account.lock().expect("nobody panics");
-        let told: Vec<_> =
-            account.decisions().map(|(at, decision)| (*at, decision.to_string())).collect();
-        assert_eq!(told.len(), 2);
-        assert_eq!(told[1].0, 150);
-        assert!(told[1].1.ends_with("partition 0 to 1: the job is about to end"), "{}", told[1].1);
+        let texts = told(&account);
+        assert_eq!(texts.len(), 2);
+        assert_eq!(texts[1].0, 150);
+        assert!(texts[1].1.ends_with("partition 0 to 1: the job is about to end"), "{texts:?}");
 
-        let mut rebalancer = Rebalancer::new(2, 1, once());
+        let (mut rebalancer, account) = (Rebalancer::new(2, 1, once()), Arc::default());
+        rebalancer.report_to(&account);
         tick(&mut rebalancer, 100);
         tick(&mut rebalancer, 200);
         assert_eq!(rebalancer.next(), None);
+        let texts = told(&account);
+        assert!(texts[1].1.ends_with("when the load was looked at again"), "{texts:?}");
+    }
+
+    #[test]
+    fn the_log_has_what_was_left_undone_in_its_next_line() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&lines);
+        let log: DecisionLog = Box::new(move |logged| {
+            let count = (logged.decisions.len(), logged.not_begun.len());
+            written.lock().expect("nobody panics").push((logged.view.at, count));
+        });
+        let policy = Adviser::new(Box::new(Once(1)));
+        let mut rebalancer = Rebalancer::new(2, 1, policy).logged(Some(log));
+        tick(&mut rebalancer, 100);
+        rebalancer.deny(150, Denied::Draining);
+        tick(&mut rebalancer, 200);
+        tick(&mut rebalancer, 300);
+        assert_eq!(*lines.lock().expect("nobody panics"), [(100, (1, 0)), (200, (0, 1))]);
+    }
+
+    #[test]
+    fn nobody_is_helped_before_what_was_decided_has_begun() {
+        let mut rebalancer = Rebalancer::new(2, 1, Adviser::new(Box::new(Once(2))));
+        let mut helps = Vec::new();
+        for at in [100, 200, 300] {
+            assert!(rebalancer.begin(Occasion::Tick));
+            rebalancer.take(1, Some(Look { at, time_ns: [0, at, 0], ..Look::default() }));
+            rebalancer.take(0, Some(Look { at, time_ns: [at, 0, 0], ..Look::default() }));
+            rebalancer.decide(at, &grants());
+            helps.push((rebalancer.observer.has_busy(1), rebalancer.may_help(1)));
+        }
+        assert_eq!(helps[1..], [(true, false), (true, true)]);
     }
 }
