@@ -110,7 +110,7 @@ impl Rescaler {
     /// Has everything that is under way come through, and all tasks stop behind it.
     fn stop(&mut self, running: &Running<'_>) -> Result<Stopped> {
         let until = MonotonicClock.now() + STOP_MAX.as_nanos() as Nanos;
-        while running.supervisor.halt().is_some_and(|open| open > 0) {
+        while running.supervisor.halt() {
             if MonotonicClock.now() > until || running.state.has_ended() {
                 return Err(held_up());
             }

@@ -1,7 +1,8 @@
 //! The supervisor as an actor: carries what the grants say to the partitions, and what these say
 //! back. It decides nothing itself.
 
-use std::sync::mpsc::SyncSender;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message
 
 use crate::dataflow::{Order, Reply};
 use crate::metrics::Moves;
-use crate::routing::MoveId;
+use crate::routing::{MoveId, PARTITIONS_MAX};
 use crate::runtime::{OnDry, OnReply, PartitionHandle};
 use crate::supervisor::account::Account;
 use crate::supervisor::decision::Action;
@@ -18,8 +19,11 @@ use crate::supervisor::load::{Occasion, Unit};
 use crate::supervisor::rebalancer::Rebalancer;
 use crate::time::{Clock, MonotonicClock};
 
-/// Replies and proposals that may wait for the supervisor; each open move has one at most.
-const MAILBOX: usize = 1_024;
+/// Messages that may wait for the supervisor, far more than there are: of each partition one
+/// question and its end, of each open move and each cut one reply.
+const MAILBOX: usize = 8 * PARTITIONS_MAX;
+/// How long it may take to say what is open: a policy may be in the middle of something long.
+const HALT_MAX: Duration = Duration::from_secs(1);
 /// Between two looks at the load while the first bounds of ranges are learned, and how many.
 const FIRST_TICK: Duration = Duration::from_millis(5);
 const FIRST_LOOKS: u32 = 100;
@@ -55,7 +59,10 @@ impl Address {
     pub fn on_reply(&self) -> OnReply {
         let address = self.clone();
         Box::new(move |_, reply| {
-            if let Some(supervisor) = address.0.get() {
+            // Whoever lets barriers in asks the partitions themselves.
+            if let Some(supervisor) = address.0.get()
+                && !matches!(reply, Reply::Passed(_))
+            {
                 // There is room: each reply answers an order, or ends a move that is open.
                 let _ = supervisor.try_send(Said(reply));
             }
@@ -65,10 +72,14 @@ impl Address {
     /// Tells it when `partition` has nothing to do.
     pub fn on_dry(&self, partition: usize) -> OnDry {
         let address = self.clone();
+        let is_waiting = Arc::new(AtomicBool::new(false));
         Box::new(move || {
-            if let Some(supervisor) = address.0.get() {
-                // If it is busy, the partition asks again later.
-                let _ = supervisor.try_send(StealAsk(partition));
+            let Some(supervisor) = address.0.get() else { return };
+            // One question waits at most, so that there is room for replies; the partition asks
+            // again later. Relaxed: nothing else is told by it.
+            if !is_waiting.swap(true, Ordering::Relaxed) {
+                let is_waiting = Arc::clone(&is_waiting);
+                let _ = supervisor.try_send(StealAsk { thief: partition, is_waiting });
             }
         })
     }
@@ -101,11 +112,17 @@ impl Address {
         supervisor.connected()
     }
 
-    /// Lets no more moves begin; says how many are still open. `None` if there is no supervisor.
-    pub fn halt(&self) -> Option<usize> {
+    /// Lets no more moves begin; whether some are still open, or may be since it is too busy to say.
+    pub fn halt(&self) -> bool {
+        let Some(supervisor) = self.0.get() else { return false };
         let (answer, answered) = std::sync::mpsc::sync_channel(1);
-        self.0.get()?.try_send(Halt(answer)).ok()?;
-        answered.recv().ok()
+        match supervisor.try_send(Halt(answer)) {
+            Ok(()) => match answered.recv_timeout(HALT_MAX) {
+                Ok(open) => open > 0,
+                Err(why) => why == RecvTimeoutError::Timeout,
+            },
+            Err(why) => matches!(why, actix::prelude::SendError::Full(_)),
+        }
     }
 
     /// Lets moves begin again.
@@ -238,8 +255,11 @@ impl Supervisor {
 
     fn cut(&mut self, domain: usize, group: u16, parts: usize) -> Result<(), Denied> {
         let (owner, order) = self.grants.cut(domain, group, parts)?;
-        self.partitions[owner].order(order);
-        Ok(())
+        if self.partitions[owner].order(order) {
+            return Ok(());
+        }
+        self.grants.on_reply(&Reply::Cut { domain, group, is_cut: false });
+        Err(Denied::Unreached)
     }
 
     fn merge(&mut self, domain: usize, group: u16) -> Result<(), Denied> {
@@ -251,9 +271,12 @@ impl Supervisor {
     /// Begins a move, if it may be.
     fn begin(&mut self, proposal: &Proposal) -> Result<MoveId, Denied> {
         let moved = self.grants.propose(proposal)?;
-        let id = moved.id;
-        self.partitions[moved.taker].order(Order::Offer(moved));
-        Ok(id)
+        let (id, taker) = (moved.id, moved.taker);
+        if self.partitions[taker].order(Order::Offer(moved)) {
+            return Ok(id);
+        }
+        self.grants.on_reply(&Reply::Refused(id));
+        Err(Denied::Unreached)
     }
 
     fn follow(&mut self, next: Next) {
@@ -329,7 +352,11 @@ impl Handler<Ended> for Supervisor {
 }
 
 /// A partition has nothing to do.
-struct StealAsk(usize);
+struct StealAsk {
+    thief: usize,
+    /// Until it is read.
+    is_waiting: Arc<AtomicBool>,
+}
 
 impl Message for StealAsk {
     type Result = ();
@@ -338,7 +365,9 @@ impl Message for StealAsk {
 impl Handler<StealAsk> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, StealAsk(thief): StealAsk, context: &mut Context<Self>) {
+    fn handle(&mut self, ask: StealAsk, context: &mut Context<Self>) {
+        let StealAsk { thief, is_waiting } = ask;
+        is_waiting.store(false, Ordering::Relaxed);
         if self.rebalancer.as_ref().is_some_and(|rebalancer| rebalancer.may_help(thief)) {
             self.look(Occasion::Ask(thief), context);
         }

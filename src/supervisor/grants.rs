@@ -75,6 +75,8 @@ pub enum Denied {
     Barrier,
     /// The job is about to end.
     Draining,
+    /// The partition has too many orders to follow already.
+    Unreached,
 }
 
 impl fmt::Display for Denied {
@@ -105,6 +107,7 @@ impl fmt::Display for Denied {
             Denied::PathBusy => f.write_str("a move is open before or behind this task"),
             Denied::Barrier => f.write_str("a checkpoint is under way"),
             Denied::Draining => f.write_str("the job is about to end"),
+            Denied::Unreached => f.write_str("the partition has too many orders already"),
         }
     }
 }
@@ -137,8 +140,17 @@ pub struct Grants {
     /// (domain, group) of ranges that are being cut.
     cuts: Vec<(usize, u16)>,
     last_id: MoveId,
-    has_barrier: bool,
+    barrier: BarrierPhase,
     is_draining: bool,
+}
+
+/// How far a barrier is that moves have to make way for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BarrierPhase {
+    None,
+    /// It waits for the moves that are open; no more begin, so that it does not wait for ever.
+    Wanted,
+    UnderWay,
 }
 
 impl Grants {
@@ -151,7 +163,7 @@ impl Grants {
             open: Vec::new(),
             cuts: Vec::new(),
             last_id: 0,
-            has_barrier: false,
+            barrier: BarrierPhase::None,
             is_draining: false,
         }
     }
@@ -285,7 +297,7 @@ impl Grants {
         if self.is_draining {
             return Err(Denied::Draining);
         }
-        if self.has_barrier {
+        if self.barrier != BarrierPhase::None {
             return Err(Denied::Barrier);
         }
         if groups.iter().any(|group| self.cuts.contains(&(domain, *group))) {
@@ -302,7 +314,7 @@ impl Grants {
         if self.is_draining {
             return Err(Denied::Draining);
         }
-        if self.has_barrier && !is_planted(Fault::BarrierDuringMove) {
+        if self.barrier != BarrierPhase::None && !is_planted(Fault::BarrierDuringMove) {
             return Err(Denied::Barrier);
         }
         if !is_planted(Fault::OverrideWhileGroupMoves) {
@@ -401,18 +413,22 @@ impl Grants {
         Some(self.open.swap_remove(at))
     }
 
-    /// Begins a barrier, if no move is open: then none is granted until it is
+    /// Begins a barrier, if no move is open and no other barrier under way; else it is to be asked
+    /// for again. From the first such wish on nothing is granted until the barrier is
     /// [over](Self::end_barrier).
     pub fn begin_barrier(&mut self) -> bool {
+        if self.barrier == BarrierPhase::UnderWay {
+            return false;
+        }
         let is_quiet = self.open.is_empty() && self.cuts.is_empty();
-        let may_begin = !self.has_barrier && (is_quiet || is_planted(Fault::BarrierDuringMove));
-        self.has_barrier |= may_begin;
+        let may_begin = is_quiet || is_planted(Fault::BarrierDuringMove);
+        self.barrier = if may_begin { BarrierPhase::UnderWay } else { BarrierPhase::Wanted };
         may_begin
     }
 
     /// The barrier has come through all tasks.
     pub fn end_barrier(&mut self) {
-        self.has_barrier = false;
+        self.barrier = BarrierPhase::None;
     }
 
     /// Grants nothing any more; moves that are open come to their end.
@@ -569,7 +585,9 @@ mod tests {
         let mut grants = grants(1);
         let moved = grants.propose(&groups(0, &[5], 0, 1)).expect("nothing is open");
         assert!(!grants.begin_barrier());
+        assert_eq!(grants.propose(&groups(0, &[6], 1, 2)), Err(Denied::Barrier), "it is wanted");
         grants.on_reply(&Reply::Refused(moved.id));
+        assert_eq!(grants.propose(&groups(0, &[5], 0, 1)), Err(Denied::Barrier));
         assert!(grants.begin_barrier() && !grants.begin_barrier());
         assert_eq!(grants.propose(&groups(0, &[5], 0, 1)), Err(Denied::Barrier));
         grants.end_barrier();
@@ -638,6 +656,8 @@ mod tests {
         assert_eq!(grants.cut(0, 1, 2), Ok((0, order)));
         assert_eq!(grants.open(), 1);
         assert!(!grants.begin_barrier());
+        assert_eq!(grants.cut(0, 0, 2), Err(Denied::Barrier), "it is wanted");
+        grants.end_barrier();
         assert_eq!(grants.cut(0, 1, 2), Err(Denied::UnderWay));
         assert_eq!(grants.merge(0, 0), Err(Denied::UnderWay));
         assert_eq!(grants.propose(&groups(0, &[1], 0, 1)), Err(Denied::UnderWay));
