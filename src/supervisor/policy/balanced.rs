@@ -237,6 +237,8 @@ fn cores(demand: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -396,9 +398,43 @@ mod tests {
         if is_key {
             view.domains[0].keys[0].demand *= 3;
         }
-        let after = run(&mut policy, &mut view, 3);
-        let undone: Vec<_> = after.iter().filter(|one| one.rule == Rule::Undo).collect();
-        assert!(!undone.is_empty(), "{after:?}");
+        // They stay for ten seconds then, so in nine nothing of them moves again.
+        let after = run(&mut policy, &mut view, 90);
+        let mut back = BTreeSet::new();
+        for decision in after.iter().filter(|one| one.rule == Rule::Undo) {
+            let Some(Action::Move { units, from: 1, to: 0, .. }) = decision.action() else {
+                panic!("{decision} is no way back")
+            };
+            assert!(units.iter().all(|unit| back.insert(*unit)), "{decision} comes twice");
+        }
+        assert!(!back.is_empty(), "{after:?}");
+        for decision in after.iter().filter(|one| one.rule != Rule::Undo) {
+            if let Some(Action::Move { units, .. }) = decision.action() {
+                assert!(units.iter().all(|unit| !back.contains(unit)), "{decision} is too soon");
+            }
+        }
+    }
+
+    #[test]
+    fn a_steal_that_made_it_worse_is_taken_back_too() {
+        let mut policy = Balanced::new(Rebalance::Groups);
+        let mut view = view(2, percent(100));
+        (0..40).for_each(|group| view.domains[0].demands[group] += percent(1));
+        view.partitions[0].backlog_ns = 40_000_000;
+        view.occasion = Occasion::Ask(1);
+        let stolen = policy.plan(&view);
+        assert_eq!(rules(&stolen), [Rule::Steal]);
+        let Some(action @ Action::Move { units, .. }) = stolen[0].action() else {
+            panic!("{stolen:?}")
+        };
+        view.apply(action);
+        // What has gone over turns out to cost ten times as much there.
+        units.iter().for_each(|unit| view.domains[0].demands[unit.group()] *= 10);
+        (view.occasion, view.partitions[0].backlog_ns) = (Occasion::Tick, 0);
+        let after = run(&mut policy, &mut view, 4);
+        let undone = after.iter().find(|one| one.rule == Rule::Undo).expect("it did harm");
+        let back = Action::Move { domain: 0, units: units.clone(), from: 1, to: 0 };
+        assert_eq!(undone.action(), Some(&back));
     }
 
     #[test]

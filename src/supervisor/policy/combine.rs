@@ -90,10 +90,11 @@ fn relieve(
         None => None,
     };
     if let Some(why) = why_not {
-        let ceiling = 1.0 / share;
+        let moves = level >= Rebalance::Keys && domain.has_free_units();
+        let fate = if moves { "the key gets a partition of its own" } else { "the key stays" };
         let why = format!(
-            "{why}; the key gets a partition of its own, and {ceiling:.2} times what one core does \
-             is the ceiling of `{}`",
+            "{why}; {fate}, and {:.2} times what one core does is the ceiling of `{}`",
+            1.0 / share,
             domain.name
         );
         let may = memory.may_say(Rule::Combine, key.hash, view.at);

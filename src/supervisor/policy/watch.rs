@@ -104,7 +104,8 @@ impl Memory {
         let verdict = Verdict::Measured { decision, predicted_ns, gain_ns };
         decisions.push(self.decide(Rule::Measure, seen, verdict));
         let is_harm = after.saturating_mul(100) > expected.saturating_mul(HARM_PERCENT);
-        if is_harm && watched.rule == Rule::Balance {
+        // A key that is not combined any more would be combined again at once.
+        if is_harm && matches!(watched.rule, Rule::Balance | Rule::Steal) {
             decisions.extend(self.undo(watched, view, demands));
         }
     }
