@@ -16,7 +16,7 @@ use crate::supervisor::account::Account;
 use crate::supervisor::decision::Action;
 use crate::supervisor::grants::{Denied, Grants, Next, Proposal};
 use crate::supervisor::load::{Occasion, Unit};
-use crate::supervisor::rebalancer::Rebalancer;
+use crate::supervisor::rebalancer::{Depth, Rebalancer};
 use crate::time::{Clock, MonotonicClock};
 
 /// Messages that may wait for the supervisor, far more than there are: of each partition one
@@ -178,7 +178,7 @@ impl Supervisor {
         if self.rebalancer.is_some() && !self.is_ticking {
             self.is_ticking = true;
             context.run_interval(TICK, |supervisor, context| {
-                supervisor.look(Occasion::Tick, context);
+                supervisor.look((Occasion::Tick, Depth::Sample), context);
             });
             let mut domains = self.grants.domains().iter();
             if domains.any(|movable| movable.domain.is_ranged()) {
@@ -193,30 +193,33 @@ impl Supervisor {
         context.run_later(FIRST_TICK, move |supervisor, context| {
             let learns = supervisor.rebalancer.as_ref().is_some_and(Rebalancer::learns);
             if looks > 0 && learns {
-                supervisor.look(Occasion::Tick, context);
+                supervisor.look((Occasion::Tick, Depth::Sample), context);
                 Self::learn(looks - 1, context);
             }
         });
     }
 
     /// Asks all partitions how they fare, and then the policy what to do about it.
-    fn look(&mut self, occasion: Occasion, context: &mut Context<Self>) {
+    fn look(&mut self, (occasion, depth): (Occasion, Depth), context: &mut Context<Self>) {
         let Some(rebalancer) = &mut self.rebalancer else { return };
         // A partition that is in the middle of something long answers later.
-        if !rebalancer.begin(occasion) {
+        if !rebalancer.begin(occasion, depth) {
             return;
         }
         for (index, partition) in self.partitions.iter().enumerate() {
-            let look = partition.look(occasion == Occasion::Tick).into_actor(self);
+            let look = partition.look(depth == Depth::Sample).into_actor(self);
             let asked = self.renewed;
-            context.spawn(look.map(move |look, supervisor, _| {
+            context.spawn(look.map(move |look, supervisor, context| {
                 if asked != supervisor.renewed {
                     return;
                 }
                 let Some(rebalancer) = &mut supervisor.rebalancer else { return };
-                if rebalancer.take(index, look) {
-                    rebalancer.decide(MonotonicClock.now(), &supervisor.grants);
-                    supervisor.act();
+                if !rebalancer.take(index, look) {
+                    return;
+                }
+                match rebalancer.decide(MonotonicClock.now(), &supervisor.grants) {
+                    Some(occasion) => supervisor.look((occasion, Depth::Sample), context),
+                    None => supervisor.act(),
                 }
             }));
         }
@@ -369,7 +372,7 @@ impl Handler<StealAsk> for Supervisor {
         let StealAsk { thief, is_waiting } = ask;
         is_waiting.store(false, Ordering::Relaxed);
         if self.rebalancer.as_ref().is_some_and(|rebalancer| rebalancer.may_help(thief)) {
-            self.look(Occasion::Ask(thief), context);
+            self.look((Occasion::Ask(thief), Depth::Glance), context);
         }
     }
 }

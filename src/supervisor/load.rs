@@ -13,6 +13,10 @@ pub const CORE: u64 = 1_000_000_000;
 
 /// A thousand cores for one unit, in demand: more is no measurement, and sums of less fit a word.
 pub(crate) const DEMAND_MAX: u64 = 1_000 * CORE;
+/// A backlog below 2 ms is gone before a move is over.
+pub(crate) const BACKLOG_MIN_NS: Nanos = 2_000_000;
+/// The donor must be eight times as far behind as the thief, or they would soon change roles.
+pub(crate) const BACKLOG_RATIO: u64 = 8;
 /// Domains and keys that a view may have, far more than any job has.
 const DOMAINS_MAX: usize = 1 << 10;
 const KEYS_MAX: usize = 1 << 16;
@@ -179,6 +183,15 @@ impl LoadView {
                 && open.units.iter().all(|unit| unit.group() < KEY_GROUPS);
             is_known.then_some(()).ok_or_else(|| "an open move of what there is not".to_owned())
         })
+    }
+
+    /// Whether `thief` may relieve somebody, by the backlogs alone: what it costs to see more is
+    /// spent only then.
+    pub fn may_relieve(&self, thief: usize) -> bool {
+        let asking = self.partitions.get(thief).filter(|partition| partition.refuses.is_none());
+        let Some(own) = asking.map(|partition| partition.backlog_ns) else { return false };
+        let enough = own.saturating_mul(BACKLOG_RATIO).max(BACKLOG_MIN_NS);
+        self.partitions.iter().any(|partition| partition.backlog_ns >= enough)
     }
 
     /// The demand of every partition: what it owns, and what cannot move.

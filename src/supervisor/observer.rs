@@ -20,8 +20,9 @@ const KEY_SHARE_MIN: f64 = 128.0;
 /// It stays in sight until it has a fifth of that.
 const KEPT_BELOW: f64 = 5.0;
 
-/// A partition that has work for four fifths of the time may have some to give.
-const BUSY_PPM: u32 = 800_000;
+/// A partition that had work for half of the time may have too much by now: whoever waits for the
+/// next tick to see it waits for 50 ms on average, in which a queue grows.
+const BUSY_PPM: u32 = 500_000;
 
 /// Keeps what was seen of every partition, and makes views of it.
 ///
@@ -135,7 +136,7 @@ impl Observer {
         }
     }
 
-    /// Whether another partition than `thief` had hardly a moment without work lately.
+    /// Whether another partition than `thief` had much to do lately.
     pub fn has_busy(&self, thief: usize) -> bool {
         let others = self.partitions.iter().enumerate().filter(|(index, _)| *index != thief);
         others.map(|(_, seen)| &seen.load).any(|load| load.busy_ppm + load.stalled_ppm > BUSY_PPM)

@@ -28,6 +28,19 @@ pub struct Logged<'a> {
 /// Gets every view on which something was decided, or before which an action was given up.
 pub type DecisionLog = Box<dyn FnMut(&Logged<'_>) + Send>;
 
+/// A sample that is older says little about now: after a shift, nothing about the keys that it is
+/// about.
+const FRESH_NS: Nanos = 20_000_000;
+
+/// How closely partitions are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What waits for them.
+    Glance,
+    /// Also what their keys cost.
+    Sample,
+}
+
 /// Decides what one job's supervisor does about the load. Has no clock and no thread.
 pub struct Rebalancer {
     observer: Observer,
@@ -38,6 +51,9 @@ pub struct Rebalancer {
     looks: Vec<Option<Look>>,
     awaited: usize,
     occasion: Occasion,
+    depth: Depth,
+    /// When the last samples were taken.
+    sampled_at: Nanos,
     /// Whether ranges of keys have no bounds yet.
     learns: bool,
     /// What is to be done, in order, and has not begun.
@@ -57,6 +73,8 @@ impl Rebalancer {
             looks: vec![None; partitions],
             awaited: 0,
             occasion: Occasion::Tick,
+            depth: Depth::Sample,
+            sampled_at: 0,
             learns: true,
             pending: VecDeque::new(),
             not_begun: Vec::new(),
@@ -89,11 +107,11 @@ impl Rebalancer {
     }
 
     /// Begins to look at all partitions; `false` if it still waits for some of them.
-    pub fn begin(&mut self, occasion: Occasion) -> bool {
+    pub fn begin(&mut self, occasion: Occasion, depth: Depth) -> bool {
         if self.awaited > 0 {
             return false;
         }
-        self.occasion = occasion;
+        (self.occasion, self.depth) = (occasion, depth);
         self.awaited = self.looks.len();
         true
     }
@@ -107,16 +125,28 @@ impl Rebalancer {
 
     /// Decides what to do next. What had been decided before and has not begun is dropped: the
     /// policy sees that it was not done.
-    pub fn decide(&mut self, at: Nanos, grants: &Grants) {
+    ///
+    /// Returns the occasion where a closer look has to come first: somebody asks who may help, and
+    /// what keys cost was last seen too long ago.
+    pub fn decide(&mut self, at: Nanos, grants: &Grants) -> Option<Occasion> {
         while !self.pending.is_empty() {
             self.drop_next(at, "it had not begun when the load was looked at again");
         }
-        match self.occasion {
-            Occasion::Tick => self.observer.observe(std::mem::take(&mut self.looks), grants),
-            Occasion::Ask(_) => self.observer.glance(&self.looks),
+        match self.depth {
+            Depth::Sample => {
+                self.observer.observe(std::mem::take(&mut self.looks), grants);
+                self.sampled_at = at;
+            }
+            Depth::Glance => self.observer.glance(&self.looks),
         }
         let view = self.observer.view(at, self.occasion, grants);
         self.looks.resize(view.partitions.len(), None);
+        if let Occasion::Ask(thief) = self.occasion
+            && at.saturating_sub(self.sampled_at) > FRESH_NS
+            && view.may_relieve(thief)
+        {
+            return Some(self.occasion);
+        }
         let before = self.log.as_ref().and_then(|_| self.adviser.built_in().cloned());
         self.learns = view.domains.iter().any(|domain| {
             let owner = |group: &u16| domain.owners[usize::from(*group)];
@@ -136,6 +166,7 @@ impl Rebalancer {
         account.note(&view, &decisions);
         self.pending =
             decisions.into_iter().filter(|decision| decision.action().is_some()).collect();
+        None
     }
 
     /// What is to be done next, if anything.
@@ -167,6 +198,7 @@ impl Rebalancer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataflow::TaskLook;
     use crate::routing::Domain;
     use crate::supervisor::decision::Rule;
     use crate::supervisor::grants::Movable;
@@ -203,11 +235,11 @@ mod tests {
     }
 
     fn tick(rebalancer: &mut Rebalancer, at: Nanos) {
-        assert!(rebalancer.begin(Occasion::Tick));
-        assert!(!rebalancer.begin(Occasion::Ask(1)), "it waits for the partitions");
+        assert!(rebalancer.begin(Occasion::Tick, Depth::Sample));
+        assert!(!rebalancer.begin(Occasion::Ask(1), Depth::Glance), "it waits for the partitions");
         assert!(!rebalancer.take(1, Some(Look { at, ..Look::default() })));
         assert!(rebalancer.take(0, Some(Look { at, ..Look::default() })));
-        rebalancer.decide(at, &grants());
+        assert_eq!(rebalancer.decide(at, &grants()), None);
     }
 
     /// What `account` has been told.
@@ -261,12 +293,38 @@ mod tests {
         let mut rebalancer = Rebalancer::new(2, 1, Adviser::new(Box::new(Once(2))));
         let mut helps = Vec::new();
         for at in [100, 200, 300] {
-            assert!(rebalancer.begin(Occasion::Tick));
+            assert!(rebalancer.begin(Occasion::Tick, Depth::Sample));
             rebalancer.take(1, Some(Look { at, time_ns: [0, at, 0], ..Look::default() }));
             rebalancer.take(0, Some(Look { at, time_ns: [at, 0, 0], ..Look::default() }));
-            rebalancer.decide(at, &grants());
+            assert_eq!(rebalancer.decide(at, &grants()), None);
             helps.push((rebalancer.observer.has_busy(1), rebalancer.may_help(1)));
         }
         assert_eq!(helps[1..], [(true, false), (true, true)]);
+    }
+
+    #[test]
+    fn who_may_help_is_asked_again_by_what_keys_cost_now() {
+        let mut rebalancer = Rebalancer::new(2, 1, Adviser::new(Box::new(Once(9))));
+        let work = |busy_ns, received, backlog| TaskLook {
+            busy_ns,
+            received,
+            backlog,
+            ..TaskLook::default()
+        };
+        let mut look = |at, depth, task| {
+            let occasion = if at == 0 { Occasion::Tick } else { Occasion::Ask(1) };
+            assert!(rebalancer.begin(occasion, depth));
+            rebalancer.take(1, Some(Look { at, ..Look::default() }));
+            rebalancer.take(0, Some(Look { at, tasks: vec![task], ..Look::default() }));
+            rebalancer.decide(at, &grants())
+        };
+        // A record costs a microsecond.
+        assert_eq!(look(0, Depth::Sample, work(1_000_000, 1_000, 0)), None);
+        let (soon, later) = (FRESH_NS / 2, 2 * FRESH_NS);
+        assert_eq!(look(soon, Depth::Glance, work(2_000_000, 2_000, 5_000)), None, "it is fresh");
+        assert_eq!(look(later, Depth::Glance, work(3_000_000, 3_000, 0)), None, "nothing waits");
+        let again = look(later, Depth::Glance, work(3_000_000, 3_000, 5_000));
+        assert_eq!(again, Some(Occasion::Ask(1)));
+        assert_eq!(look(later, Depth::Sample, work(3_000_000, 3_000, 5_000)), None);
     }
 }

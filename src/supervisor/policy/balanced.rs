@@ -12,7 +12,7 @@ use crate::supervisor::policy::home::cold_key;
 use crate::supervisor::policy::memory::{Memory, Peak};
 use crate::supervisor::policy::ranges::{Reach, follow_ranges};
 use crate::supervisor::policy::sight::{Levels, Look};
-use crate::supervisor::policy::steal::{is_worth_a_look, theft};
+use crate::supervisor::policy::steal::theft;
 use crate::time::Nanos;
 
 /// A partition 10 % above what it should have is worth acting on, after 3 ticks: no jitter then.
@@ -216,7 +216,7 @@ impl Balanced {
     fn plan_units(&mut self, view: &LoadView) -> Vec<Decision> {
         match view.occasion {
             Occasion::Tick => self.tick(view),
-            Occasion::Ask(thief) if !is_worth_a_look(view, thief) => Vec::new(),
+            Occasion::Ask(thief) if !view.may_relieve(thief) => Vec::new(),
             Occasion::Ask(thief) => {
                 let look = Look::new(view, &self.memory, self.level);
                 let theft = theft(&look, thief);

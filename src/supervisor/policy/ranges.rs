@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::routing::{KEY_GROUPS, UNITS_MAX};
 use crate::supervisor::decision::{Action, Decision, Rule, Verdict};
-use crate::supervisor::load::{CORE, DomainLoad, LoadView, Occasion, Unit};
+use crate::supervisor::load::{
+    BACKLOG_MIN_NS, BACKLOG_RATIO, CORE, DomainLoad, LoadView, Occasion, Unit,
+};
 use crate::supervisor::policy::balance::cost_ns;
 use crate::supervisor::policy::memory::Memory;
 use crate::supervisor::policy::sight::Piece;
@@ -35,9 +37,6 @@ const DEMAND_MIN: u64 = CORE / 1_000;
 const FIRST_SHIFTS: u32 = 4;
 /// What an even load brings is counted for so many seconds.
 const HORIZON_S: u64 = 10;
-/// A neighbour's backlog is worth a steal from 2 ms, and from eight times the thief's.
-const BACKLOG_MIN_NS: Nanos = 2_000_000;
-const BACKLOG_RATIO: u64 = 8;
 
 /// What is remembered of one domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

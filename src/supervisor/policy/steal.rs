@@ -8,12 +8,8 @@ use crate::supervisor::policy::memory::Memory;
 use crate::supervisor::policy::sight::{Levels, Look, Piece};
 use crate::time::Nanos;
 
-/// A backlog below 2 ms is gone before a move is over.
-const BACKLOG_MIN_NS: Nanos = 2_000_000;
 /// The backlog must be worth twenty moves: half of it is handed over, and the rest goes on.
 const BACKLOG_PER_COST: u64 = 20;
-/// The donor must be eight times as far behind as the thief, or they would soon change roles.
-const BACKLOG_RATIO: u64 = 8;
 /// What is handed over must be an eighth of the backlog, and four times the work of handing it
 /// over: a donor whose backlog is one hot key's has only crumbs to give.
 const BACKLOG_PER_GAIN: u64 = 8;
@@ -21,15 +17,6 @@ const GAIN_PER_COST: u64 = 4;
 /// A thief may get 2.5 % of the fair part more than its half: that is not uneven yet, and what
 /// is would be brought back.
 const ROOM_PER_FAIR: u64 = 40;
-
-/// Whether `thief` would find anything worth taking, by the backlogs alone: what it costs to see
-/// more is spent only then.
-pub(super) fn is_worth_a_look(view: &LoadView, thief: usize) -> bool {
-    let asking = view.partitions.get(thief).filter(|partition| partition.refuses.is_none());
-    let Some(own) = asking.map(|partition| partition.backlog_ns) else { return false };
-    let enough = own.saturating_mul(BACKLOG_RATIO).max(BACKLOG_MIN_NS);
-    view.partitions.iter().any(|partition| partition.backlog_ns >= enough)
-}
 
 /// A steal that is worth it, or why it is not.
 pub(super) struct Theft {
