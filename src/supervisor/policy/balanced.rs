@@ -24,6 +24,8 @@ const TILTED_TICKS: u32 = 20;
 /// Beside a key that fills a partition by itself, 1 %: what else is there is known exactly, and
 /// each part of it is missing where the job has its bottleneck.
 const BESIDE_GIANT_PERMILLE: u64 = 1_010;
+/// Where nobody wants half a core nothing waits for another, so an uneven load is left alone.
+const RELAXED_BELOW: u64 = CORE / 2;
 /// A peak counts for 1.5 s, then it sinks by a fifth a tick: a key that is hot every other half
 /// second counts as hot, and is not chased.
 const PEAK_HELD_NS: Nanos = 1_500_000_000;
@@ -111,7 +113,7 @@ impl Balanced {
     /// Whether some partition has had too much for long enough. What it cannot give away (a hot
     /// key that is its own) does not count.
     fn is_uneven(&mut self, levels: &Levels) -> bool {
-        let (least, count) = (levels.gives_from(), levels.loads.len());
+        let (least, count) = (levels.gives_from().max(RELAXED_BELOW), levels.loads.len());
         let Memory { uneven_ticks, tilted_ticks, .. } = &mut self.memory;
         uneven_ticks.resize(count, 0);
         tilted_ticks.resize(count, 0);
@@ -274,6 +276,16 @@ mod tests {
         let mut view = view(4, percent(300));
         view.domains[0].demands[7] += percent(3);
         assert_eq!(run(&mut policy, &mut view, 100), []);
+    }
+
+    #[test]
+    fn an_uneven_load_that_leaves_time_everywhere_is_left_alone() {
+        let mut policy = Balanced::default();
+        let mut view = view(4, percent(40));
+        view.add_key(7, percent(35));
+        assert_eq!(run(&mut policy, &mut view, 100), []);
+        view.add_key(8, percent(10));
+        assert!(rules(&run(&mut policy, &mut view, 100)).contains(&Rule::Balance));
     }
 
     #[test]
