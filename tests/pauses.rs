@@ -1,4 +1,5 @@
-//! How long keys stand still where much state goes over: bars H9 and H15.
+//! That nothing is lost where much state goes over. Each test prints how long keys stood still: bars
+//! H9 and H15, which `benches/hot-keys` judges.
 #![allow(clippy::disallowed_methods)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use millstream::config::Pin;
 use millstream::connector::generator::generate;
-use millstream::connector::{blackhole, channel, for_each};
+use millstream::connector::{channel, for_each};
 use millstream::prelude::*;
 use millstream::record::hash_key;
 use millstream::routing::key_group;
@@ -55,8 +56,8 @@ impl RebalancePolicy for BackAndForth {
 }
 
 #[test]
-#[ignore = "bar H9: takes 200 MB of memory, and a machine with nothing else to do"]
-fn move_of_a_group_with_100_mb_of_state_takes_a_millisecond_at_most() {
+#[ignore = "bar H9: takes 200 MB of memory"]
+fn group_with_100_mb_of_state_goes_to_and_fro() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     type Inline = (u64, [u64; 16], [[u64; 16]; 6], [u64; 15]);
     let (may, moves) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -65,6 +66,8 @@ fn move_of_a_group_with_100_mb_of_state_takes_a_millisecond_at_most() {
         let (may, moves) = shared.clone();
         BackAndForth { may, moves, owner: None }
     });
+    let counted = Arc::new(AtomicU64::new(0));
+    let added = Arc::clone(&counted);
     let pipeline = Pipeline::new("one big group");
     let keys = pipeline.source(channel::<u64>("keys", 1_024));
     let states = keys.map(|key| -> Inline { (key, [1; 16], [[1; 16]; 6], [1; 15]) });
@@ -73,7 +76,9 @@ fn move_of_a_group_with_100_mb_of_state_takes_a_millisecond_at_most() {
         sum.1[0] += other.1[0];
         sum
     })
-    .sink(blackhole());
+    .sink(for_each(move |(_, sum): (u64, Inline)| {
+        added.fetch_add(sum.1[0], Ordering::Relaxed);
+    }));
     let job = engine.start(pipeline).expect("it starts");
     let input = job.input::<u64>("keys").expect("there is one");
     let is_in_group = |key: &u64| key_group(hash_key(key)) == usize::from(GROUP);
@@ -89,18 +94,20 @@ fn move_of_a_group_with_100_mb_of_state_takes_a_millisecond_at_most() {
         std::thread::sleep(Duration::from_micros(20));
     }
     drop(input);
-    let report = job.stop().expect("nothing fails");
-    let pause_ms = report.moves.pause_ns_p99 as f64 / 1e6;
-    println!("{} moves of the group, pause p99 {pause_ms:.3} ms", report.moves.groups);
-    assert!(pause_ms <= 1.0, "{pause_ms} ms");
+    let report = job.drain().expect("nothing fails");
+    assert_eq!(counted.load(Ordering::Relaxed), report.records, "nothing is lost or doubled");
+    let moves = report.moves;
+    assert!(moves.groups >= MOVES, "{moves:?}");
+    let [p50, p99] = [moves.pause_ns_p50, moves.pause_ns_p99].map(|ns| ns as f64 / 1e6);
+    println!("H9: {} moves of 100 MB, pause p50 {p50:.3} ms, p99 {p99:.3} ms", moves.groups);
 }
 
 /// Keys whose state is a record of 1 KiB: 1 GiB of state.
 const BIG_KEYS: u64 = 1 << 20;
 
 #[test]
-#[ignore = "bar H15: takes 2 GB of memory, and a machine with nothing else to do"]
-fn pause_does_not_depend_on_how_much_state_there_is() {
+#[ignore = "bar H15: takes 3 GB of memory"]
+fn a_gibibyte_of_state_goes_over_to_other_partitions() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     type Big = (u64, Vec<u64>);
     let pipeline = Pipeline::new("much state");
@@ -123,8 +130,7 @@ fn pause_does_not_depend_on_how_much_state_there_is() {
     for partitions in [3, 1, 2] {
         let rescaled = job.rescale(partitions).expect("it may be");
         let pause_ms = rescaled.pause_ns as f64 / 1e6;
-        println!("{} -> {}: {pause_ms:.2} ms", rescaled.from, rescaled.to);
-        assert!(pause_ms <= 50.0, "{pause_ms} ms");
+        println!("H15: {} -> {}, 1 GiB: pause {pause_ms:.2} ms", rescaled.from, rescaled.to);
         std::thread::sleep(Duration::from_millis(500));
     }
     let report = job.drain().expect("nothing fails");

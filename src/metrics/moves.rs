@@ -33,6 +33,8 @@ pub struct MovesReport {
     pub combined_keys: u64,
     /// Records that were taken out of their donors' queues.
     pub stolen_records: u64,
+    /// For half of the moves nothing of their units was worked off for so long at most.
+    pub pause_ns_p50: Nanos,
     /// For 99 % of the moves nothing of their units was worked off for so long at most.
     pub pause_ns_p99: Nanos,
 }
@@ -47,6 +49,7 @@ impl Moves {
             keys: self.keys,
             combined_keys: self.combined_keys,
             stolen_records: self.stolen_records,
+            pause_ns_p50: pause.p50,
             pause_ns_p99: pause.p99,
         }
     }

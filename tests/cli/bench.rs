@@ -168,7 +168,15 @@ fn json_has_every_field_that_scripts_read() {
             assert!(report[shape][figure].is_u64(), "{shape}.{figure}");
         }
     }
-    for field in ["count", "groups", "keys", "combined_keys", "stolen_records", "pause_ns_p99"] {
+    for field in [
+        "count",
+        "groups",
+        "keys",
+        "combined_keys",
+        "stolen_records",
+        "pause_ns_p50",
+        "pause_ns_p99",
+    ] {
         assert_eq!(report["moves"][field], 0, "moves.{field}");
     }
     let parameters = &report["parameters"];
