@@ -213,7 +213,14 @@ impl Job {
     /// their closures hold, and with the handles that feed them. Of all other tasks, a partition
     /// that is removed drops what closures and operators hold there, but for state by key; one that
     /// is added begins with clones of what the pipeline was built from. A sink that is removed is
-    /// finished, one that is added is opened.
+    /// finished, one that is added is opened. What the supervisor remembers begins anew, the numbers
+    /// of its decisions too.
+    ///
+    /// Refused, by name, are jobs with `sort_by_time`, `rate_limit`, `with_broadcast`, or a
+    /// [`file_sink`](crate::connector::file_sink()): what these keep belongs to no key.
+    ///
+    /// It may take up to ten seconds where a sink is slow, so async code has it run where blocking
+    /// is allowed, with the job in an `Arc`: tokio's `spawn_blocking(move || job.rescale(4))`.
     ///
     /// ```
     /// use millstream::connector::channel;
@@ -275,8 +282,8 @@ impl Job {
     }
 
     /// A handle that sends records of type `T` into the [`channel`](crate::connector::channel())
-    /// called `name`. Clone it for more: each clone feeds the next partition in turn, and order is
-    /// kept per handle.
+    /// called `name`. Clone it for more: each clone feeds the next partition in turn, of those that
+    /// the job had at the start, and order is kept per handle.
     ///
     /// The source ends when its handles are dropped, or is closed by one of them, or when the job
     /// is drained. A handle outlives the job; it then gives every record back.
