@@ -177,12 +177,16 @@ impl Diagnosis {
             Some(cores) => format!("{cores} cores"),
             None => "none".to_owned(),
         };
+        let parallelism = match self.host.available_parallelism {
+            Some(count) => format!("{count} (standard library)"),
+            None => "not told".to_owned(),
+        };
         let mut rows = vec![
             ("allowed", format!("{} ({count} in all)", core_list(&machine.allowed))),
             ("physical", physical),
             ("NUMA nodes", nodes.join("; ")),
             ("cgroup quota", quota),
-            ("parallelism", format!("{} (standard library)", self.host.available_parallelism)),
+            ("parallelism", parallelism),
             ("pinning", if machine.may_pin { "permitted" } else { "not permitted" }.to_owned()),
         ];
         let small = allowed_cpus(&self.host);
@@ -274,6 +278,7 @@ mod tests {
             package: 0,
             core: id % 2,
             node: id % 2,
+            cache: None,
             kind: if id == 1 { CoreKind::Efficiency } else { CoreKind::Performance },
         };
         Host {
@@ -284,11 +289,19 @@ mod tests {
                 topology: Topology { cpus: (0..3).map(cpu).collect() },
                 quota_cores: Some(1.5),
                 may_pin: true,
+                ..Machine::default()
             },
-            available_parallelism: 1,
+            available_parallelism: Some(1),
             huge_pages: Some("madvise".into()),
             governor: None,
             memory_bytes: Some(3 << 30),
+            swapped_bytes: None,
+            clock_source: None,
+            wake_up_us: None,
+            numa_balancing: false,
+            offline: Vec::new(),
+            tells_topology: true,
+            quota: None,
         }
     }
 

@@ -52,7 +52,7 @@ const SHELLS: [(&str, &[World], &str); 19] = [
     ("src/exchange/wake.rs", &[Threads], "the event count on which a thread sleeps"),
     ("src/runtime/system.rs", &[Threads], "starts the partitions' threads"),
     ("src/runtime/async_thread.rs", &[Threads], "starts the thread of a job's futures"),
-    ("src/runtime/host.rs", &[Files, Threads], "reads what the host is from /proc and /sys"),
+    ("src/runtime/host/", &[Files, Threads], "reads what the host is from /proc and /sys"),
     ("src/runtime/idle.rs", &[Threads], "the idle ladder yields and parks"),
     ("src/connector/", &[Files, Threads], "files are its business; blocking sources need threads"),
     ("src/engine/", &[Files, Threads, Environment], "a door: configuration and the job's threads"),

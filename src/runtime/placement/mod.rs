@@ -1,11 +1,14 @@
 //! Which partition runs on which core, and why: a pure function of the machine and the request.
 
-use std::collections::BTreeMap;
+mod seat;
+mod why;
 
 use serde::Serialize;
 
 use crate::config::Pin;
 use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::placement::seat::{Seat, named_seats, ranked_seats};
+use crate::runtime::placement::why::{Explained, slow_seats};
 
 /// What a job asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -29,6 +32,21 @@ pub struct Machine {
     pub quota_cores: Option<f64>,
     /// Whether the operating system lets a thread choose its core.
     pub may_pin: bool,
+    /// Cores that jobs have pinned which run already; see [`crate::runtime::lease`].
+    pub leased: Vec<Leased>,
+    /// Files that were cut or absurd, a line each: where, what, and what is taken instead.
+    pub oddities: Vec<String>,
+}
+
+/// A core that a running job has pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leased {
+    /// The core.
+    pub core: usize,
+    /// The process of the job, where it is known.
+    pub pid: Option<u32>,
+    /// Whether that is this process.
+    pub is_ours: bool,
 }
 
 /// The logical CPUs of a machine; in a container those that are visible.
@@ -49,6 +67,8 @@ pub struct Cpu {
     pub core: usize,
     /// The NUMA node.
     pub node: usize,
+    /// The first of the CPUs that it shares a last-level cache with; `None` where it is not told.
+    pub cache: Option<usize>,
     /// Large or small, on a hybrid processor.
     pub kind: CoreKind,
 }
@@ -103,36 +123,50 @@ impl Topology {
     /// What is known about the CPU `id`.
     pub fn cpu(&self, id: usize) -> Cpu {
         let known = self.cpus.iter().find(|cpu| cpu.id == id);
-        // An unknown core number that collides with no known one.
-        let alone = Cpu { id, package: usize::MAX, core: id, node: 0, kind: CoreKind::Performance };
-        known.copied().unwrap_or(alone)
+        // An unknown core is in a package of its own, so that it collides with no known one.
+        known.copied().unwrap_or(Cpu {
+            id,
+            package: usize::MAX,
+            core: id,
+            node: 0,
+            cache: None,
+            kind: CoreKind::Performance,
+        })
     }
 }
 
 /// Plans where the partitions of a job run.
 ///
-/// SMT siblings are avoided first, then small cores, then a second NUMA node; within those the
-/// first core comes last, since it serves most interrupts. With more than two allowed cores one at
-/// least is left for housekeeping, unless `request` wants them all.
+/// SMT siblings are avoided first, then small cores, then a second NUMA node, then a second
+/// last-level cache; within those the first core comes last, since it serves most interrupts. With
+/// more than two allowed cores one at least is left for housekeeping, unless `request` wants them
+/// all. Cores that another job has pinned are left to it; how many partitions there are does not
+/// depend on them.
 ///
 /// # Errors
 /// [`ErrorKind::Usage`] if a core is asked for that this process may not use, or none;
 /// [`ErrorKind::Permission`] if pinning is demanded and impossible.
 pub fn plan(machine: &Machine, request: &PlacementRequest) -> Result<Plan> {
     check(machine, request)?;
-    let seats = match &request.cores {
+    let all = match &request.cores {
         Some(cores) => named_seats(machine, cores),
-        None => ranked_seats(machine, request.partitions),
+        None => ranked_seats(machine, &[], request.partitions),
     };
-    let count = request.partitions.unwrap_or_else(|| default_count(machine, request, &seats));
+    let count = request.partitions.unwrap_or_else(|| default_count(machine, request, &all));
+    let avoided = avoided(machine, request);
+    let seats = match &request.cores {
+        Some(_) => all.into_iter().filter(|seat| !is_in(&avoided, seat.cpu.id)).collect(),
+        None if avoided.is_empty() => all,
+        None => ranked_seats(machine, &avoided, Some(count)),
+    };
     let mut warnings = Vec::new();
-    let short = shortage(machine, seats.len(), count);
+    warnings.extend(odd_files(&machine.oddities));
+    let short = shortage(machine, request, (seats.len(), count));
     warnings.extend(short.as_ref().map(|short| short.text.clone()));
     let unpinned = why_unpinned(machine, request.pin, short.as_ref())?;
     if let Some(Unpinned::NotPermitted) = unpinned {
         warnings.push("the system does not let threads choose a core: not pinned".to_owned());
     }
-    let overcommitted = short.is_some();
     if let Some(unpinned) = unpinned {
         let place = Placed { core: None, why: unpinned.text().to_owned() };
         return Ok(Plan {
@@ -140,24 +174,62 @@ pub fn plan(machine: &Machine, request: &PlacementRequest) -> Result<Plan> {
             housekeeping: Vec::new(),
             warnings,
             pinned: false,
-            overcommitted,
+            overcommitted: short.is_some(),
         });
     }
     let mut taken = seats[..count].to_vec();
     if request.cores.is_none() {
         // Neighbours exchange most at little cost, so partitions follow the machine's order.
-        taken.sort_by_key(|seat| (seat.cpu.node, seat.cpu.id));
+        taken.sort_by_key(|seat| (seat.cpu.node, seat.cpu.cache, seat.cpu.id));
     }
+    let shared = shared_with_ours(machine, &taken);
+    warnings.extend(shared.clone());
     warnings.extend(slow_seats(&taken));
-    let explained = Explained { seats: &seats, taken: &taken, named: request.cores.is_some() };
+    let leased: Vec<usize> = avoided.iter().map(|one| one.core).collect();
+    let leased = named_seats(machine, &leased);
+    let named = request.cores.is_some();
+    let explained = Explained { seats: &seats, taken: &taken, leased: &leased, named };
     let place = |seat: &Seat| Placed { core: Some(seat.cpu.id), why: explained.why(seat) };
-    let is_free = |id: &&usize| taken.iter().all(|seat| seat.cpu.id != **id);
+    let is_free =
+        |id: &&usize| taken.iter().all(|seat| seat.cpu.id != **id) && !is_in(&machine.leased, **id);
     Ok(Plan {
         partitions: taken.iter().map(place).collect(),
         housekeeping: machine.allowed.iter().filter(is_free).copied().collect(),
         warnings,
         pinned: true,
-        overcommitted,
+        overcommitted: short.is_some() || shared.is_some(),
+    })
+}
+
+/// The leased cores that the plan stays away from: all, but for those of this process's other jobs
+/// that are asked for by number.
+fn avoided(machine: &Machine, request: &PlacementRequest) -> Vec<Leased> {
+    let named = request.cores.is_some();
+    let leased = machine.leased.iter().filter(|one| machine.allowed.contains(&one.core));
+    leased.filter(|one| request.pin != Pin::Off && !(named && one.is_ours)).cloned().collect()
+}
+
+fn is_in(leased: &[Leased], core: usize) -> bool {
+    leased.iter().any(|one| one.core == core)
+}
+
+fn odd_files(oddities: &[String]) -> Option<String> {
+    let first = oddities.first()?;
+    Some(match oddities.len() - 1 {
+        0 => first.clone(),
+        more => format!("{first} (and {more} more, see millstream doctor)"),
+    })
+}
+
+/// Cores that were named although another job of this process has pinned them.
+fn shared_with_ours(machine: &Machine, taken: &[Seat]) -> Option<String> {
+    let shared = taken.iter().map(|seat| seat.cpu.id).filter(|id| is_in(&machine.leased, *id));
+    let shared: Vec<usize> = shared.collect();
+    (!shared.is_empty()).then(|| {
+        let cores = core_list(&shared);
+        format!(
+            "another job of this process has pinned {cores} too: a partition without work parks"
+        )
     })
 }
 
@@ -170,21 +242,6 @@ pub fn core_list(cores: &[usize]) -> String {
     };
     let runs = cores.chunk_by(|core, next| core.checked_add(1) == Some(*next));
     runs.map(run).collect::<Vec<_>>().join(",")
-}
-
-/// A CPU that a partition may get.
-#[derive(Clone, Copy, Debug)]
-struct Seat {
-    cpu: Cpu,
-    // How many CPUs of the same physical core come before it.
-    sibling_rank: usize,
-}
-
-impl Seat {
-    fn shares_core_with(&self, other: &Seat) -> bool {
-        let core = |seat: &Seat| (seat.cpu.package, seat.cpu.core);
-        self.cpu.id != other.cpu.id && core(self) == core(other)
-    }
 }
 
 fn check(machine: &Machine, request: &PlacementRequest) -> Result<()> {
@@ -214,49 +271,6 @@ fn check(machine: &Machine, request: &PlacementRequest) -> Result<()> {
     Ok(())
 }
 
-fn named_seats(machine: &Machine, cores: &[usize]) -> Vec<Seat> {
-    let mut seats: Vec<Seat> = Vec::with_capacity(cores.len());
-    for core in cores {
-        let mut seat = Seat { cpu: machine.topology.cpu(*core), sibling_rank: 0 };
-        seat.sibling_rank = seats.iter().filter(|before| before.shares_core_with(&seat)).count();
-        seats.push(seat);
-    }
-    seats
-}
-
-/// All allowed CPUs, the best first.
-fn ranked_seats(machine: &Machine, partitions: Option<usize>) -> Vec<Seat> {
-    let mut allowed = machine.allowed.clone();
-    allowed.sort_unstable();
-    let mut seats = named_seats(machine, &allowed);
-    let first = seats.first().copied();
-    let nodes = node_order(&seats, partitions.unwrap_or(usize::MAX));
-    seats.sort_by_key(|seat| {
-        let cpu = seat.cpu;
-        let on_first = first
-            .is_some_and(|first| (first.cpu.package, first.cpu.core) == (cpu.package, cpu.core));
-        (seat.sibling_rank, cpu.kind, nodes[&cpu.node], on_first, cpu.id)
-    });
-    seats
-}
-
-/// The rank of each NUMA node: first the smallest one in which all partitions find a physical core
-/// of the best kind, then the others by size.
-fn node_order(seats: &[Seat], partitions: usize) -> BTreeMap<usize, usize> {
-    let best = seats.iter().map(|seat| seat.cpu.kind).min();
-    let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
-    for seat in seats {
-        let counts = seat.sibling_rank == 0 && Some(seat.cpu.kind) == best;
-        *sizes.entry(seat.cpu.node).or_default() += usize::from(counts);
-    }
-    let mut order: Vec<(usize, usize)> = sizes.into_iter().collect();
-    order.sort_by_key(|&(node, size)| match size >= partitions {
-        true => (0, size, node),
-        false => (1, usize::MAX - size, node),
-    });
-    order.into_iter().enumerate().map(|(rank, (node, _))| (node, rank)).collect()
-}
-
 /// One partition per core that was named; else one per physical core, at least one CPU left free
 /// if there are more than two, and no more than the quota can feed.
 fn default_count(machine: &Machine, request: &PlacementRequest, seats: &[Seat]) -> usize {
@@ -276,19 +290,36 @@ struct Shortage {
     text: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum ShortageKind {
     Cores,
+    /// Who has pinned them.
+    Leases(String),
     Quota,
 }
 
-fn shortage(machine: &Machine, cores: usize, count: usize) -> Option<Shortage> {
+/// * `free` - cores that a partition may get.
+/// * `count` - partitions.
+fn shortage(
+    machine: &Machine,
+    request: &PlacementRequest,
+    (free, count): (usize, usize),
+) -> Option<Shortage> {
+    let cores = request.cores.as_ref().map_or(machine.allowed.len(), Vec::len);
     if count > cores {
         let text = format!(
             "{count} partitions on {cores} allowed cores: not pinned, a partition without work \
              parks"
         );
         return Some(Shortage { kind: ShortageKind::Cores, text });
+    }
+    if count > free {
+        let holders = holders(machine, request);
+        let text = format!(
+            "{count} partitions and {free} free cores, as {holders}: not pinned, a partition \
+             without work parks"
+        );
+        return Some(Shortage { kind: ShortageKind::Leases(holders), text });
     }
     let quota = machine.quota_cores.filter(|quota| *quota < cores as f64)?;
     let text = format!(
@@ -298,11 +329,34 @@ fn shortage(machine: &Machine, cores: usize, count: usize) -> Option<Shortage> {
     Some(Shortage { kind: ShortageKind::Quota, text })
 }
 
+/// Who has pinned the cores that are asked for, in words.
+fn holders(machine: &Machine, request: &PlacementRequest) -> String {
+    let is_wanted = |core: usize| request.cores.as_ref().is_none_or(|cores| cores.contains(&core));
+    let leased = avoided(machine, request).into_iter().filter(|one| is_wanted(one.core));
+    let mut by_holder: Vec<(Leased, Vec<usize>)> = Vec::new();
+    for one in leased {
+        match by_holder.iter_mut().find(|(known, _)| known.pid == one.pid) {
+            Some((_, cores)) => cores.push(one.core),
+            None => by_holder.push((one.clone(), vec![one.core])),
+        }
+    }
+    let said = by_holder.iter().map(|(holder, cores)| {
+        let who = match (holder.is_ours, holder.pid) {
+            (true, _) => "another job of this process".to_owned(),
+            (false, Some(pid)) => format!("process {pid}"),
+            (false, None) => "another process".to_owned(),
+        };
+        format!("{who} has pinned {}", core_list(cores))
+    });
+    said.collect::<Vec<_>>().join(" and ")
+}
+
 /// Why the operating system chooses the cores.
 #[derive(Clone, Copy)]
 enum Unpinned {
     Off,
     TooFewCores,
+    Leased,
     Quota,
     NotPermitted,
 }
@@ -312,6 +366,7 @@ impl Unpinned {
         match self {
             Unpinned::Off => "not pinned: --pin off",
             Unpinned::TooFewCores => "not pinned: there are fewer cores than partitions",
+            Unpinned::Leased => "not pinned: other jobs have pinned cores that it takes",
             // Others use the same cores, so the scheduler must be free to move us to an idle one.
             Unpinned::Quota => "not pinned: the cgroup quota grants only a share of the cores",
             Unpinned::NotPermitted => "not pinned: the system does not permit it",
@@ -324,95 +379,23 @@ fn why_unpinned(machine: &Machine, pin: Pin, short: Option<&Shortage>) -> Result
         let text = format!("cannot pin partitions at --pin: on; {what}");
         Err(Error::new(ErrorKind::Permission, text))
     };
-    let short = short.map(|short| short.kind);
-    match pin {
-        Pin::Off => Ok(Some(Unpinned::Off)),
-        Pin::On if short == Some(ShortageKind::Cores) => {
-            impossible("there are fewer cores than partitions")
+    let short = short.map(|short| &short.kind);
+    match (pin, short) {
+        (Pin::Off, _) => Ok(Some(Unpinned::Off)),
+        (Pin::On, Some(ShortageKind::Cores)) => impossible("there are fewer cores than partitions"),
+        // As with too few cores: it is this host, now, that does not allow it, not a wrong knob.
+        (Pin::On, Some(ShortageKind::Leases(holders))) => impossible(holders),
+        (Pin::On, _) if !machine.may_pin => {
+            impossible("the system does not let threads choose a core")
         }
-        Pin::On if !machine.may_pin => impossible("the system does not let threads choose a core"),
-        Pin::On => Ok(None),
-        Pin::Auto => Ok(match short {
+        (Pin::On, _) => Ok(None),
+        (Pin::Auto, _) => Ok(match short {
             Some(ShortageKind::Cores) => Some(Unpinned::TooFewCores),
+            Some(ShortageKind::Leases(_)) => Some(Unpinned::Leased),
             Some(ShortageKind::Quota) => Some(Unpinned::Quota),
             None if !machine.may_pin => Some(Unpinned::NotPermitted),
             None => None,
         }),
-    }
-}
-
-fn slow_seats(taken: &[Seat]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let shared = taken.iter().filter(|seat| taken.iter().any(|other| seat.shares_core_with(other)));
-    let shared = shared.count();
-    if shared > 0 {
-        warnings.push(format!(
-            "{shared} of {} partitions share a physical core with another (SMT)",
-            taken.len()
-        ));
-    }
-    let small = taken.iter().filter(|seat| seat.cpu.kind == CoreKind::Efficiency).count();
-    if small > 0 && small < taken.len() {
-        warnings.push(format!(
-            "{small} of {} partitions run on efficiency cores and may hold up the others",
-            taken.len()
-        ));
-    }
-    warnings
-}
-
-/// Puts the choice of a seat into words.
-struct Explained<'a> {
-    seats: &'a [Seat],
-    taken: &'a [Seat],
-    named: bool,
-}
-
-impl Explained<'_> {
-    fn why(&self, seat: &Seat) -> String {
-        let named = self.named.then(|| "named by --cores".to_owned());
-        let parts = [named, self.about_kind(seat), Some(self.about_core(seat)), self.node(seat)];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-    }
-
-    fn about_core(&self, seat: &Seat) -> String {
-        let siblings = |seats: &[Seat]| -> Vec<usize> {
-            seats.iter().filter(|other| other.shares_core_with(seat)).map(|s| s.cpu.id).collect()
-        };
-        let (taken, all) = (siblings(self.taken), siblings(self.seats));
-        if !taken.is_empty() {
-            return format!("shares its physical core with {}", core_list(&taken));
-        }
-        match all.is_empty() {
-            true => "a physical core of its own".to_owned(),
-            false => format!("a physical core whose SMT sibling {} is free", core_list(&all)),
-        }
-    }
-
-    fn about_kind(&self, seat: &Seat) -> Option<String> {
-        let kind = seat.cpu.kind;
-        if self.seats.iter().all(|other| other.cpu.kind == kind) {
-            return None;
-        }
-        Some(match kind {
-            CoreKind::Performance => "performance core".to_owned(),
-            CoreKind::Efficiency if self.named => "efficiency core".to_owned(),
-            CoreKind::Efficiency => {
-                "efficiency core, as the performance cores are taken".to_owned()
-            }
-        })
-    }
-
-    fn node(&self, seat: &Seat) -> Option<String> {
-        let node = seat.cpu.node;
-        if self.seats.iter().all(|other| other.cpu.node == node) {
-            return None;
-        }
-        let together = self.taken.iter().all(|other| other.cpu.node == node);
-        Some(match together {
-            true => format!("NUMA node {node} like all others"),
-            false => format!("NUMA node {node}, as they do not fit into one"),
-        })
     }
 }
 
@@ -421,38 +404,47 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::runtime::host::parse_core_list;
 
-    const VM: &str = include_str!("../../tests/fixtures/topology/vm-2-cores.txt");
-    const LAPTOP: &str = include_str!("../../tests/fixtures/topology/laptop-hybrid.txt");
-    const SERVER: &str = include_str!("../../tests/fixtures/topology/server-2x32-numa.txt");
-    const CONTAINER: &str = include_str!("../../tests/fixtures/topology/container-quota.txt");
+    fn machine(cpus: impl IntoIterator<Item = Cpu>) -> Machine {
+        let topology = Topology { cpus: cpus.into_iter().collect() };
+        let allowed = topology.cpus.iter().map(|cpu| cpu.id).collect();
+        Machine { allowed, topology, may_pin: true, ..Machine::default() }
+    }
 
-    fn recorded(text: &str) -> Machine {
-        let mut machine = Machine { may_pin: true, ..Machine::default() };
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let number = |text: &str| text.parse().expect("a number");
-            match words[..] {
-                ["cpu", id, "package", package, "core", core, "node", node, "kind", kind] => {
-                    machine.topology.cpus.push(Cpu {
-                        id: number(id),
-                        package: number(package),
-                        core: number(core),
-                        node: number(node),
-                        kind: match kind {
-                            "performance" => CoreKind::Performance,
-                            "efficiency" => CoreKind::Efficiency,
-                            _ => panic!("unknown kind in {line}"),
-                        },
-                    });
-                }
-                ["allowed", list] => machine.allowed = parse_core_list(list),
-                ["quota", cores] => machine.quota_cores = Some(cores.parse().expect("a number")),
-                _ => panic!("unknown line {line}"),
-            }
-        }
-        machine
+    fn cpu(id: usize) -> Cpu {
+        let kind = CoreKind::Performance;
+        Cpu { id, package: 0, core: id, node: 0, cache: None, kind }
+    }
+
+    /// 2 cores, no SMT, no limit.
+    fn vm() -> Machine {
+        machine((0..2).map(cpu))
+    }
+
+    /// 4 performance cores with two threads each (0-7), 4 efficiency cores (8-11).
+    fn laptop() -> Machine {
+        let small = |id| Cpu { kind: CoreKind::Efficiency, ..cpu(id) };
+        machine((0..8).map(|id| Cpu { core: id / 2, ..cpu(id) }).chain((8..12).map(small)))
+    }
+
+    /// 2 sockets of 32 cores and SMT: siblings are 64 apart, one NUMA node a socket.
+    fn server() -> Machine {
+        let of = |id: usize| {
+            let socket = id / 32 % 2;
+            Cpu { package: socket, core: id % 64, node: socket, ..cpu(id) }
+        };
+        machine((0..128).map(of))
+    }
+
+    /// 2.5 cores' worth of the cores 4-7 of 8.
+    fn container() -> Machine {
+        let all = machine((0..8).map(cpu));
+        Machine { allowed: vec![4, 5, 6, 7], quota_cores: Some(2.5), ..all }
+    }
+
+    fn leased(machine: Machine, cores: &[usize], is_ours: bool) -> Machine {
+        let one = |core: &usize| Leased { core: *core, pid: Some(4_711), is_ours };
+        Machine { leased: cores.iter().map(one).collect(), ..machine }
     }
 
     fn partitions(count: usize) -> PlacementRequest {
@@ -463,13 +455,13 @@ mod tests {
         plan.partitions.iter().filter_map(|placed| placed.core).collect()
     }
 
-    fn planned(text: &str, request: &PlacementRequest) -> Plan {
-        plan(&recorded(text), request).expect("a plan")
+    fn planned(machine: Machine, request: &PlacementRequest) -> Plan {
+        plan(&machine, request).expect("a plan")
     }
 
     #[test]
     fn two_cores_are_both_used_without_a_warning() {
-        let plan = planned(VM, &PlacementRequest::default());
+        let plan = planned(vm(), &PlacementRequest::default());
         assert_eq!((cores(&plan), plan.pinned), (vec![0, 1], true));
         assert!(plan.housekeeping.is_empty() && plan.warnings.is_empty());
         assert_eq!(plan.partitions[1].why, "a physical core of its own");
@@ -477,7 +469,7 @@ mod tests {
 
     #[test]
     fn more_partitions_than_cores_warn_with_both_numbers_and_run_unpinned() {
-        let plan = planned(VM, &partitions(5));
+        let plan = planned(vm(), &partitions(5));
         assert_eq!((plan.partitions.len(), plan.pinned, plan.overcommitted), (5, false, true));
         assert!(cores(&plan).is_empty());
         assert!(plan.warnings[0].contains("5 partitions on 2 allowed cores"), "{plan:?}");
@@ -491,22 +483,22 @@ mod tests {
             (vec![0, 0], "core named twice at --cores: 0"),
         ] {
             let request = PlacementRequest { cores: Some(wrong), ..PlacementRequest::default() };
-            let error = plan(&recorded(VM), &request).expect_err("a refusal");
+            let error = plan(&vm(), &request).expect_err("a refusal");
             assert_eq!(error.kind(), ErrorKind::Usage);
             assert!(error.context().starts_with(what), "{error}");
             assert!(error.context().ends_with(": 0-1"), "{error}");
         }
         let none = PlacementRequest { cores: Some(vec![]), ..PlacementRequest::default() };
-        assert_eq!(plan(&recorded(VM), &none).expect_err("none").kind(), ErrorKind::Usage);
-        assert_eq!(plan(&recorded(VM), &partitions(0)).expect_err("0").kind(), ErrorKind::Usage);
+        assert_eq!(plan(&vm(), &none).expect_err("none").kind(), ErrorKind::Usage);
+        assert_eq!(plan(&vm(), &partitions(0)).expect_err("0").kind(), ErrorKind::Usage);
     }
 
     #[test]
     fn demanded_pins_that_are_impossible_are_a_permission_error() {
         let on = PlacementRequest { pin: Pin::On, ..partitions(3) };
-        let error = plan(&recorded(VM), &on).expect_err("3 on 2 cores");
+        let error = plan(&vm(), &on).expect_err("3 on 2 cores");
         assert_eq!(error.kind().exit_code(), 77);
-        let forbidden = Machine { may_pin: false, ..recorded(VM) };
+        let forbidden = Machine { may_pin: false, ..vm() };
         let on = PlacementRequest { pin: Pin::On, ..PlacementRequest::default() };
         assert_eq!(plan(&forbidden, &on).expect_err("forbidden").kind(), ErrorKind::Permission);
         let auto = plan(&forbidden, &PlacementRequest::default()).expect("auto goes on");
@@ -516,45 +508,45 @@ mod tests {
     #[test]
     fn pinning_that_is_off_is_no_warning() {
         let off = PlacementRequest { pin: Pin::Off, ..PlacementRequest::default() };
-        let plan = planned(VM, &off);
+        let plan = planned(vm(), &off);
         assert_eq!((plan.pinned, plan.warnings.len(), plan.partitions.len()), (false, 0, 2));
         assert_eq!(plan.partitions[0].why, "not pinned: --pin off");
     }
 
     #[test]
     fn laptop_fills_performance_cores_then_small_ones_then_siblings() {
-        let few = planned(LAPTOP, &partitions(3));
+        let few = planned(laptop(), &partitions(3));
         assert_eq!(cores(&few), [2, 4, 6]);
         assert!(few.warnings.is_empty(), "{few:?}");
         let why = &few.partitions[0].why;
         assert_eq!(why, "performance core, a physical core whose SMT sibling 3 is free");
-        let default = planned(LAPTOP, &PlacementRequest::default());
+        let default = planned(laptop(), &PlacementRequest::default());
         assert_eq!(cores(&default), [0, 2, 4, 6, 8, 9, 10, 11]);
         assert_eq!(default.housekeeping, [1, 3, 5, 7]);
         assert!(default.warnings[0].contains("4 of 8 partitions run on efficiency cores"));
-        let more = planned(LAPTOP, &partitions(9));
+        let more = planned(laptop(), &partitions(9));
         assert_eq!(cores(&more), [0, 2, 3, 4, 6, 8, 9, 10, 11]);
         assert!(more.warnings[0].contains("2 of 9 partitions share a physical core"), "{more:?}");
     }
 
     #[test]
     fn server_keeps_to_one_numa_node_while_the_partitions_fit() {
-        let fits = planned(SERVER, &partitions(32));
+        let fits = planned(server(), &partitions(32));
         assert_eq!(cores(&fits), (0..32).collect::<Vec<_>>());
         assert!(fits.partitions[7].why.ends_with("NUMA node 0 like all others"), "{fits:?}");
-        let few = planned(SERVER, &partitions(4));
+        let few = planned(server(), &partitions(4));
         assert_eq!(cores(&few), [1, 2, 3, 4], "the first core serves interrupts");
-        let spread = planned(SERVER, &partitions(40));
+        let spread = planned(server(), &partitions(40));
         assert_eq!(cores(&spread), (0..40).collect::<Vec<_>>(), "a node before a sibling");
         assert!(spread.warnings.is_empty());
-        let default = planned(SERVER, &PlacementRequest::default());
+        let default = planned(server(), &PlacementRequest::default());
         assert_eq!(cores(&default), (0..64).collect::<Vec<_>>());
         assert_eq!(default.housekeeping, (64..128).collect::<Vec<_>>());
     }
 
     #[test]
     fn the_smaller_node_is_taken_when_everything_fits_there() {
-        let mut machine = recorded(SERVER);
+        let mut machine = server();
         machine.allowed = (8..32).chain(32..40).collect();
         let plan = plan(&machine, &partitions(8)).expect("a plan");
         assert_eq!(cores(&plan), (32..40).collect::<Vec<_>>());
@@ -562,15 +554,15 @@ mod tests {
 
     #[test]
     fn quota_below_the_cores_warns_with_both_numbers_and_runs_unpinned() {
-        let default = planned(CONTAINER, &PlacementRequest::default());
+        let default = planned(container(), &PlacementRequest::default());
         assert_eq!((default.partitions.len(), default.pinned), (2, false));
         assert!(default.overcommitted);
         let warning = &default.warnings[0];
         assert!(warning.contains("2.5 cores") && warning.contains("4 allowed cores"), "{warning}");
         let on = PlacementRequest { pin: Pin::On, ..PlacementRequest::default() };
-        let pinned = planned(CONTAINER, &on);
+        let pinned = planned(container(), &on);
         assert_eq!((cores(&pinned), pinned.warnings.len()), (vec![5, 6], 1));
-        let mut machine = recorded(CONTAINER);
+        let mut machine = container();
         machine.quota_cores = Some(0.5);
         let starved = plan(&machine, &PlacementRequest::default()).expect("a plan");
         assert_eq!(starved.partitions.len(), 1);
@@ -578,7 +570,7 @@ mod tests {
 
     #[test]
     fn one_core_is_left_for_housekeeping_when_there_are_more_than_two() {
-        let mut machine = recorded(CONTAINER);
+        let mut machine = container();
         machine.quota_cores = None;
         let default = plan(&machine, &PlacementRequest::default()).expect("a plan");
         assert_eq!((cores(&default), default.housekeeping), (vec![5, 6, 7], vec![4]));
@@ -590,11 +582,85 @@ mod tests {
     fn named_cores_keep_their_order_and_say_so() {
         let request =
             PlacementRequest { cores: Some(vec![3, 8, 2]), ..PlacementRequest::default() };
-        let plan = planned(LAPTOP, &request);
+        let plan = planned(laptop(), &request);
         assert_eq!(cores(&plan), [3, 8, 2]);
         let why = "named by --cores, performance core, shares its physical core with 2";
         assert_eq!(plan.partitions[0].why, why);
         assert_eq!(plan.housekeeping, [0, 1, 4, 5, 6, 7, 9, 10, 11]);
+    }
+
+    #[test]
+    fn partitions_stay_within_one_cache_while_they_fit_and_away_from_the_first_core() {
+        // Two nodes of two caches of four cores each.
+        let of = |id: usize| Cpu { node: id / 8, cache: Some(id / 4 * 4), ..cpu(id) };
+        let chiplets = machine((0..16).map(of));
+        let four = planned(chiplets.clone(), &partitions(4));
+        assert_eq!(cores(&four), [4, 5, 6, 7]);
+        let why = "last-level cache of core 4 like all others";
+        assert!(four.partitions[0].why.ends_with(why), "{four:?}");
+        let six = planned(chiplets.clone(), &partitions(6));
+        assert_eq!(cores(&six), [1, 2, 4, 5, 6, 7], "one node, and the first core comes last");
+        let shrunk = Machine { allowed: vec![0, 1, 2, 8, 9, 10, 11, 12, 13], ..chiplets };
+        let two = planned(shrunk, &partitions(2));
+        assert_eq!(cores(&two), [1, 2], "the smallest node that fits");
+    }
+
+    #[test]
+    fn cores_of_other_jobs_are_avoided_and_so_are_their_siblings() {
+        let one = planned(leased(vm(), &[1], false), &partitions(1));
+        assert_eq!((cores(&one), one.warnings.len(), one.housekeeping.len()), (vec![0], 0, 0));
+        let three = planned(leased(laptop(), &[2, 9], true), &partitions(3));
+        assert_eq!(cores(&three), [0, 4, 6], "3 has a busy sibling");
+        assert_eq!(three.housekeeping, [1, 3, 5, 7, 8, 10, 11]);
+        let seven = planned(leased(laptop(), &[2, 9], false), &partitions(7));
+        assert_eq!(cores(&seven), [0, 3, 4, 6, 8, 10, 11]);
+        assert!(seven.partitions[1].why.contains("with 2, which another job has pinned"));
+    }
+
+    #[test]
+    fn too_few_free_cores_warn_with_who_has_them_and_run_unpinned() {
+        let machine = leased(vm(), &[0], false);
+        let plan = planned(machine.clone(), &PlacementRequest::default());
+        assert_eq!((plan.partitions.len(), plan.pinned, plan.overcommitted), (2, false, true));
+        let warning = "2 partitions and 1 free cores, as process 4711 has pinned 0: not pinned, a \
+                       partition without work parks";
+        assert_eq!(plan.warnings, [warning]);
+        let on = PlacementRequest { pin: Pin::On, ..PlacementRequest::default() };
+        let error = super::plan(&machine, &on).expect_err("a refusal");
+        assert_eq!(error.kind().exit_code(), 77);
+        let text = "cannot pin partitions at --pin: on; process 4711 has pinned 0";
+        assert_eq!(error.context(), text);
+        let off = PlacementRequest { pin: Pin::Off, ..PlacementRequest::default() };
+        assert_eq!(planned(machine, &off).warnings, [""; 0]);
+    }
+
+    #[test]
+    fn a_named_core_is_shared_with_this_process_and_with_no_other() {
+        let named = |pin| PlacementRequest { cores: Some(vec![1, 0]), partitions: None, pin };
+        for pin in [Pin::Auto, Pin::On] {
+            let ours = planned(leased(vm(), &[1], true), &named(pin));
+            assert_eq!((cores(&ours), ours.overcommitted), (vec![1, 0], true));
+            let warning = "another job of this process has pinned 1 too: a partition without \
+                           work parks";
+            assert_eq!(ours.warnings, [warning]);
+        }
+        let theirs = leased(vm(), &[1], false);
+        assert!(!planned(theirs.clone(), &named(Pin::Auto)).pinned);
+        let error = plan(&theirs, &named(Pin::On)).expect_err("a refusal");
+        assert_eq!(error.kind(), ErrorKind::Permission);
+        let other = PlacementRequest { cores: Some(vec![0]), ..named(Pin::On) };
+        assert_eq!(cores(&planned(theirs, &other)), [0]);
+    }
+
+    #[test]
+    fn odd_files_are_one_warning() {
+        let odd = |count: usize| {
+            let oddities = (0..count).map(|n| format!("file {n} is odd")).collect();
+            planned(Machine { oddities, ..vm() }, &PlacementRequest::default()).warnings
+        };
+        assert_eq!(odd(0), [""; 0]);
+        assert_eq!(odd(1), ["file 0 is odd"]);
+        assert_eq!(odd(3), ["file 0 is odd (and 2 more, see millstream doctor)"]);
     }
 
     #[test]
@@ -622,12 +688,14 @@ mod tests {
             cpus in proptest::collection::vec((any::<bool>(), 0usize..6, 0usize..3), 1..24),
             quota in proptest::option::of(1u32..3_000),
             may_pin in any::<bool>(),
+            leased in proptest::collection::btree_map(0usize..24, any::<bool>(), 0..6),
         ) -> Machine {
             let cpu = |(id, &(small, core, node)): (usize, &(bool, usize, usize))| Cpu {
                 id,
                 package: node,
                 core,
                 node,
+                cache: (core < 4).then_some(core / 2),
                 kind: if small { CoreKind::Efficiency } else { CoreKind::Performance },
             };
             Machine {
@@ -636,6 +704,11 @@ mod tests {
                 topology: Topology { cpus: cpus.iter().enumerate().map(cpu).collect() },
                 quota_cores: quota.map(|percent| f64::from(percent) / 100.0),
                 may_pin,
+                leased: leased
+                    .into_iter()
+                    .map(|(core, is_ours)| Leased { core, pid: None, is_ours })
+                    .collect(),
+                oddities: Vec::new(),
             }
         }
     }
@@ -664,8 +737,10 @@ mod tests {
             let together = taken.iter().chain(&plan.housekeeping);
             let mut together: Vec<usize> = together.copied().collect();
             together.sort_unstable();
+            let is_free = |core: &usize| machine.leased.iter().all(|one| one.core != *core);
             if plan.pinned {
-                prop_assert_eq!(together, machine.allowed.clone());
+                let free: Vec<usize> = machine.allowed.iter().copied().filter(is_free).collect();
+                prop_assert_eq!(together, free);
                 prop_assert!(machine.may_pin);
             } else if pin == Pin::Auto {
                 prop_assert!(!plan.warnings.is_empty(), "an unpinned run says why");
