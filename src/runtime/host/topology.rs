@@ -43,7 +43,8 @@ impl Files {
 
     /// Whether it is told which CPUs share a core.
     pub(super) fn tells_topology(&self, allowed: &[usize]) -> bool {
-        allowed.iter().any(|id| self.read(&sibling_files(*id)[1]).is_some())
+        let mut files = allowed.iter().flat_map(|id| sibling_files(*id));
+        files.any(|path| self.read(&path).is_some())
     }
 
     /// The SMT siblings of each CPU, itself among them, as far as they agree about it.
