@@ -13,6 +13,7 @@ use crate::config::parse::Choice;
 use crate::config::wording::closest;
 use crate::config::{Config, CoreList, Knob, Layer};
 use crate::error::{Error, Result};
+use crate::runtime::UserFolder;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -251,6 +252,13 @@ pub struct Environment {
 }
 
 impl Environment {
+    fn user_folder(&self) -> UserFolder {
+        UserFolder::of(|name| {
+            let found = self.variables.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone())
+        })
+    }
+
     fn forbids_color(&self) -> bool {
         self.variables.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty())
     }
@@ -297,7 +305,7 @@ fn bench(arguments: Vec<OsString>, environment: Environment) -> Result<Command> 
     let (mut options, config) = settle(scan, &environment)?;
     let Some(workload) = workload else { return Ok(Command::BenchList) };
     let show = std::mem::take(&mut options.show);
-    let folder = SocketFolder::of(&environment.variables);
+    let folder = SocketFolder::of(environment.user_folder());
     Ok(Command::Bench(Box::new(BenchArgs { workload, run: options.run, show, folder, config })))
 }
 
@@ -367,7 +375,7 @@ fn inspect(arguments: Vec<OsString>, environment: &Environment) -> Result<Comman
     let (options, _) = settle(scan, &Environment::default())?;
     let Some(topic) = topic else { return Ok(Command::Help(Topic::Inspect)) };
     let Options { inspect, show, .. } = options;
-    let folder = SocketFolder::of(&environment.variables);
+    let folder = SocketFolder::of(environment.user_folder());
     Ok(Command::Inspect(Box::new(InspectArgs { topic, inspect, folder, show })))
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{HotKey, Moves, Registry, Report, RunFacts};
 #[cfg(test)]
 use crate::routing::{Domain, MoveId};
+use crate::runtime::lease::Leases;
 use crate::runtime::{AsyncThread, Control, SystemThread};
 use crate::supervisor::{Account, Address, KeyRoute, LoadView};
 #[cfg(test)]
@@ -37,6 +38,8 @@ pub(crate) struct Threads {
     pub(crate) system: SystemThread,
     /// Where its futures run, if it has any.
     pub(crate) futures: Option<AsyncThread>,
+    /// The cores that its partitions are pinned to: dropped after the threads.
+    pub(crate) leases: Mutex<Leases>,
 }
 
 /// Who moves a job's keys, and what moves have come to.
@@ -256,6 +259,7 @@ impl Job {
             registry: &self.status.registry,
             supervisor: &self.ends.mover.address,
             facts: &self.status.facts,
+            leases: &self.threads.leases,
         };
         rescale(&running, partitions)
     }

@@ -5,24 +5,27 @@ pub(crate) mod build;
 mod env;
 mod job;
 mod rescale;
+mod seats;
 mod state;
 mod transfer;
 
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use crate::config::{Config, Cores, Idle, Metrics};
+use crate::config::{Config, Idle, Metrics};
 use crate::dataflow::Pipeline;
 use crate::engine::advice::Advice;
 use crate::engine::build::{Built, World, build};
 use crate::engine::rescale::Rescaler;
+use crate::engine::seats::planned;
 use crate::engine::state::JobState;
 use crate::error::Result;
 use crate::exchange::STAGED_RECORDS;
 use crate::exchange::wake::{Sleeper, Wake, wake_pair};
 use crate::hand_over::PARCELS;
 use crate::metrics::{Detail, Registry, Report};
-use crate::runtime::placement::{Machine, PlacementRequest, Plan, plan};
+use crate::runtime::lease::Leases;
+use crate::runtime::placement::{Machine, Plan};
 use crate::runtime::{
     AsyncThread, Instance, Ladder, Partition, PartitionHandle, PartitionSeed, SystemThread, host,
 };
@@ -33,6 +36,7 @@ pub use job::Job;
 #[cfg(feature = "cli")]
 pub(crate) use job::JobStatus;
 pub use rescale::Rescaled;
+pub(crate) use seats::placement_request;
 
 /// Moves that may be open at once in a job.
 const OPEN_MOVES: usize = 1;
@@ -78,19 +82,12 @@ impl Engine {
     /// `config` names cores that the process may not use;
     /// [`Permission`](crate::ErrorKind::Permission) if pinning is demanded and impossible.
     pub fn new(config: Config) -> Result<Engine> {
-        let machine = host::machine();
-        let plan = plan(&machine, &placement_request(&config))?;
+        let (machine, plan) = planned(host::machine(), &placement_request(&config), None)?;
         Ok(Engine { config, machine, plan, advice: Advice::default() })
     }
 
-    /// The same engine for so many partitions.
-    fn with_partitions(&self, partitions: usize) -> Result<Engine> {
-        let partitions = Some(partitions);
-        let request = PlacementRequest { partitions, ..placement_request(&self.config) };
-        Ok(Engine { plan: plan(&self.machine, &request)?, ..self.clone() })
-    }
-
-    /// Where the partitions of its jobs run, and why.
+    /// Where the partitions of its jobs would run, and why, had they started when it was made. A
+    /// job plans anew at its start, since jobs that began meanwhile may have taken cores.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -124,9 +121,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) with everything that is wrong with the
-    /// pipeline, a line each; what a connector reports that cannot be opened. No thread has been
-    /// started then.
+    /// pipeline, a line each; what a connector reports that cannot be opened;
+    /// [`Permission`](crate::ErrorKind::Permission) if pinning is demanded and another job has
+    /// pinned the cores. No thread has been started then.
     pub fn start(&self, pipeline: Pipeline) -> Result<Job> {
+        let mut leases = Leases::default();
+        self.seated(None, &mut leases)?.start_seated(pipeline, leases)
+    }
+
+    fn start_seated(&self, pipeline: Pipeline, leases: Leases) -> Result<Job> {
         let partitions = self.plan.partitions.len();
         let (sleepers, wakes): (Vec<Sleeper>, Vec<Wake>) =
             (0..partitions).map(|_| wake_pair()).unzip();
@@ -171,7 +174,8 @@ impl Engine {
         self.tell_start(state.name());
         let cores = self.plan.partitions.iter().map(|placed| placed.core).collect();
         let facts = job::Facts { started, cores, warnings: self.plan.warnings.clone() };
-        let threads = job::Threads { system, futures: futures.into_inner() };
+        let futures = futures.into_inner();
+        let threads = job::Threads { system, futures, leases: Mutex::new(leases) };
         let ends = job::Ends { inputs, dead_letters, mover };
         Ok(Job::new(state, threads, registry, ends, facts))
     }
@@ -253,16 +257,5 @@ impl Engine {
     /// What the engine knows about the machine.
     pub fn machine(&self) -> &Machine {
         &self.machine
-    }
-}
-
-fn placement_request(config: &Config) -> PlacementRequest {
-    PlacementRequest {
-        cores: match config.cores() {
-            Cores::Auto => None,
-            Cores::List(list) => Some(list.as_slice().to_vec()),
-        },
-        partitions: config.partitions(),
-        pin: config.pin(),
     }
 }

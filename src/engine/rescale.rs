@@ -17,6 +17,7 @@ use crate::dataflow::Order;
 use crate::dataflow::blame::said;
 use crate::engine::build::{Blueprint, Layout};
 use crate::engine::job::Facts;
+use crate::engine::seats::pinned_cores;
 use crate::engine::state::JobState;
 use crate::engine::{Engine, Home, OPEN_MOVES};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +25,7 @@ use crate::exchange::STOPS;
 use crate::exchange::wake::{Sleeper, Wake, wake_pair};
 use crate::metrics::Registry;
 use crate::routing::PARTITIONS_MAX;
+use crate::runtime::lease::Leases;
 use crate::runtime::{Control, Instance, PartitionHandle, Settle, Summons, SystemThread, Vacated};
 use crate::supervisor::{Address, Grants};
 use crate::time::{Clock, MonotonicClock, Nanos};
@@ -64,6 +66,7 @@ pub(crate) struct Running<'a> {
     pub(crate) registry: &'a Arc<Registry>,
     pub(crate) supervisor: &'a Address,
     pub(crate) facts: &'a Mutex<Facts>,
+    pub(crate) leases: &'a Mutex<Leases>,
 }
 
 /// Lays the job out over so many partitions.
@@ -85,7 +88,21 @@ impl Rescaler {
             return Ok(Rescaled { from, to, pause_ns: 0 });
         }
         self.blueprint.check(to)?;
-        let engine = self.engine.with_partitions(to)?;
+        let mut leases = running.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = self.engine.seated(Some(to), &mut leases)?;
+        let rescaled = self.rescale_onto(engine, running, to);
+        leases.keep(&pinned_cores(&self.engine.plan));
+        rescaled
+    }
+
+    /// Goes over to so many partitions where `engine` has planned them.
+    fn rescale_onto(
+        &mut self,
+        engine: Engine,
+        running: &Running<'_>,
+        to: usize,
+    ) -> Result<Rescaled> {
+        let from = self.partitions;
         let stopped = self.stop(running).inspect_err(|_| running.supervisor.resume());
         let mut stopped = stopped?;
         let laid_out = catch_unwind(AssertUnwindSafe(|| {

@@ -6,9 +6,11 @@ pub mod control;
 pub mod host;
 mod hunger;
 mod idle;
+pub mod lease;
 mod partition;
 pub mod placement;
 mod system;
+mod user_folder;
 
 pub use actor::{OnDry, OnExit, OnReply};
 pub use async_thread::AsyncThread;
@@ -16,3 +18,4 @@ pub use control::{Control, PartitionHandle, Settle, Summons, Vacated};
 pub use idle::{Ladder, Rest};
 pub use partition::{Instance, Look, Partition, Progress};
 pub use system::{PartitionSeed, SystemThread};
+pub use user_folder::UserFolder;

@@ -78,16 +78,16 @@ fn more_partitions_than_cores_warn_with_both_numbers_and_run() {
 }
 
 #[test]
-fn partitions_are_pinned_unless_it_is_off() {
-    for (pin, pinned) in [(Pin::Auto, true), (Pin::Off, false)] {
+fn partitions_are_pinned_unless_it_is_off_or_says_why_not() {
+    for pin in [Pin::Auto, Pin::Off] {
         let config = Config::builder().partitions(1).pin(pin).build().expect("in bounds");
         let engine = Engine::new(config).expect("one partition fits");
-        let can_pin = engine.plan().partitions[0].core.is_some();
         let pipeline = Pipeline::new("pin");
         pipeline.source(collection(vec![1])).sink(blackhole());
         let report = engine.run(pipeline).expect("it runs");
-        assert_eq!(report.pinned, can_pin);
-        assert!(pinned || !can_pin, "unpinned although asked to be");
+        // Another job on this machine may have pinned the cores.
+        let says_why = report.warnings.iter().any(|warning| warning.contains("not pinned"));
+        assert_eq!(report.pinned, pin == Pin::Auto && !says_why, "{:?}", report.warnings);
     }
 }
 

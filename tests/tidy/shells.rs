@@ -46,13 +46,15 @@ const CALLS: [(World, &[&str], &str); 5] = [
 const PRINTS: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
 
 /// Files that may, because somebody must. A path that ends in `/` is a folder.
-const SHELLS: [(&str, &[World], &str); 19] = [
+const SHELLS: [(&str, &[World], &str); 21] = [
     ("src/time/clock.rs", &[Clock], "the one place that reads a clock"),
     ("src/config/file.rs", &[Files], "reads the file of knobs before any thread starts"),
     ("src/exchange/wake.rs", &[Threads], "the event count on which a thread sleeps"),
     ("src/runtime/system.rs", &[Threads], "starts the partitions' threads"),
     ("src/runtime/async_thread.rs", &[Threads], "starts the thread of a job's futures"),
     ("src/runtime/host/", &[Files, Threads], "reads what the host is from /proc and /sys"),
+    ("src/runtime/lease.rs", &[Files, Threads], "locks files, and waits for its turn"),
+    ("src/runtime/user_folder.rs", &[Files], "makes the folder in which jobs meet"),
     ("src/runtime/idle.rs", &[Threads], "the idle ladder yields and parks"),
     ("src/connector/", &[Files, Threads], "files are its business; blocking sources need threads"),
     ("src/engine/", &[Files, Threads, Environment], "a door: configuration and the job's threads"),

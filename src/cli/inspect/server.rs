@@ -147,10 +147,13 @@ impl Write for Patient<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::UserFolder;
 
     fn served(source: Source) -> (tempfile::TempDir, SocketFolder, Server) {
         let base = tempfile::tempdir().expect("a folder");
-        let folder = SocketFolder::of(&[("XDG_RUNTIME_DIR".into(), base.path().into())]);
+        let folder = SocketFolder::of(UserFolder::of(|name| {
+            (name == "XDG_RUNTIME_DIR").then(|| base.path().into())
+        }));
         let server = Server::start(&folder, source).expect("a socket");
         (base, folder, server)
     }
