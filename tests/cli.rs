@@ -6,8 +6,13 @@
 #[path = "cli/bench.rs"]
 mod bench;
 #[cfg(unix)]
+#[path = "cli/doctor.rs"]
+mod doctor;
+#[cfg(unix)]
 #[path = "cli/event_time.rs"]
 mod event_time;
+#[path = "hosts/mod.rs"]
+mod hosts;
 #[cfg(unix)]
 #[path = "cli/hot_key.rs"]
 mod hot_key;

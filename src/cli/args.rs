@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::cli::flag::Scope;
 use crate::cli::inspect::{InspectTopic, SocketFolder};
 use crate::cli::options::{
-    Color, InspectOptions, Options, RunOptions, ShowOptions, SimulateOptions, WhatIfOptions,
+    Color, DoctorOptions, InspectOptions, Options, RunOptions, ShowOptions, SimulateOptions,
+    WhatIfOptions,
 };
 use crate::cli::scan::{Scan, usage};
 use crate::config::parse::Choice;
@@ -58,6 +59,10 @@ pub struct BenchArgs {
 /// The arguments of `doctor`.
 #[derive(Debug)]
 pub struct DoctorArgs {
+    /// What is examined.
+    pub doctor: DoctorOptions,
+    /// Where the jobs of this user meet.
+    pub folder: UserFolder,
     /// How results are shown.
     pub show: ShowOptions,
     /// What an engine would be started with.
@@ -310,14 +315,19 @@ fn bench(arguments: Vec<OsString>, environment: Environment) -> Result<Command> 
 }
 
 fn doctor(arguments: Vec<OsString>, environment: Environment) -> Result<Command> {
-    let mut scan = Scan::new("millstream doctor", Scope::All);
+    let mut scan = Scan::new("millstream doctor", Scope::Doctor);
     scan.read(arguments);
     if scan.wants_help {
         return Ok(Command::Help(Topic::Doctor));
     }
     scan.refuse_positionals();
+    let folder = environment.user_folder();
+    // The cores of a recorded host are known when it has been read.
+    let allowed_cores = environment.allowed_cores.filter(|_| scan.options.doctor.host.is_none());
+    let environment = Environment { allowed_cores, ..environment };
     let (options, config) = settle(scan, &environment)?;
-    Ok(Command::Doctor(Box::new(DoctorArgs { show: options.show, config })))
+    let Options { doctor, show, .. } = options;
+    Ok(Command::Doctor(Box::new(DoctorArgs { doctor, folder, show, config })))
 }
 
 /// Neither environment nor file has a say: a simulation is what its seed makes it.

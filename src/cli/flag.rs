@@ -5,6 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::doctor;
 use crate::cli::inspect;
 use crate::cli::options::{Emit, Keep, Options, Skew, Verbosity, Windows};
 use crate::cli::report;
@@ -34,6 +35,8 @@ pub(crate) enum Scope {
     Replay,
     /// `inspect`.
     Inspect,
+    /// `doctor`.
+    Doctor,
     /// Commands that make an input: `bench` and `whatif`.
     Runs,
     /// Commands that show keys: `inspect`, and `bench` on the page that it writes.
@@ -52,15 +55,18 @@ impl Scope {
             Scope::Runs => matches!(self, Scope::Bench | Scope::WhatIf),
             Scope::Keys => matches!(self, Scope::Bench | Scope::Inspect),
             Scope::Shows => self != Scope::Simulate,
-            Scope::Bench | Scope::Simulate | Scope::WhatIf | Scope::Replay | Scope::Inspect => {
-                flag == self
-            }
+            Scope::Bench
+            | Scope::Simulate
+            | Scope::WhatIf
+            | Scope::Replay
+            | Scope::Inspect
+            | Scope::Doctor => flag == self,
         }
     }
 
     /// Whether it takes the engine's knobs.
     pub(crate) fn takes_knobs(self) -> bool {
-        matches!(self, Scope::Bench | Scope::All)
+        matches!(self, Scope::Bench | Scope::Doctor)
     }
 
     /// The flags that a command of this scope takes.
@@ -76,13 +82,15 @@ impl Scope {
             Scope::WhatIf => "millstream whatif",
             Scope::Replay => "millstream replay-decisions",
             Scope::Inspect | Scope::Keys => "millstream inspect",
+            Scope::Doctor => "millstream doctor",
         }
     }
 }
 
 /// Every flag of every command.
 pub(crate) fn every() -> impl Iterator<Item = &'static Flag> {
-    let own = [&report::FLAGS[..], &whatif::FLAGS, &inspect::FLAGS, &hot_key::FLAGS];
+    let own =
+        [&report::FLAGS[..], &doctor::FLAGS, &whatif::FLAGS, &inspect::FLAGS, &hot_key::FLAGS];
     FLAGS.iter().chain(own.into_iter().flatten())
 }
 
@@ -478,6 +486,7 @@ mod tests {
                     | "as fast as it goes"
                     | "calibrated"
                     | "the one running job"
+                    | "this one"
                     | "all"
                     | "4, 16, 64 and 256"
                     | "benches/runs/simulations.jsonl in a clone"

@@ -28,9 +28,10 @@ pub(crate) fn page(topic: Topic) -> String {
         ),
         Topic::Doctor => format!(
             "usage: millstream doctor [flags]\n\
-             Shows the host and where the flags would place partitions.\n\n\
+             Shows the host, where the flags would place partitions and why, and what costs\n\
+             latency here with what to do about it.\n\n\
              Flags:\n{}\n{}",
-            flags(Scope::All),
+            flags(Scope::Doctor),
             engine_flags()
         ),
         Topic::Simulate => format!(
@@ -100,7 +101,11 @@ fn millstream() -> String {
                     Commands:\n"
         .to_owned();
     row(&mut page, "bench WORKLOAD [flags]", "run a built-in workload and print a report");
-    row(&mut page, "doctor [flags]", "show the host and where partitions would be placed");
+    row(
+        &mut page,
+        "doctor [flags]",
+        "show the host, what costs latency on it, and where partitions go",
+    );
     row(&mut page, "whatif [flags]", "simulate the supervisor on many cores, beside others");
     row(
         &mut page,

@@ -6,6 +6,7 @@ pub mod doctor;
 mod environment;
 mod flag;
 mod help;
+mod hiccup;
 mod input;
 pub mod inspect;
 mod interrupt;
@@ -27,12 +28,9 @@ pub use panics::silence_partitions;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::cli::args::{Command, DoctorArgs, Environment};
-use crate::cli::options::Format;
-use crate::config::{Config, Cores};
+use crate::cli::args::{Command, Environment};
 use crate::error::{Error, Result};
 use crate::runtime::host;
-use crate::runtime::placement::PlacementRequest;
 
 /// Parses `arguments` and runs the command that they name.
 ///
@@ -70,7 +68,7 @@ pub fn report(error: &Error) -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Bench(args) => bench::run(&args),
-        Command::Doctor(args) => diagnose(&args),
+        Command::Doctor(args) => output::print(&doctor::run(&args)?),
         Command::WhatIf(args) => whatif::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::ReplayDecisions(args) => replay::run(&args),
@@ -80,20 +78,4 @@ fn run(command: Command) -> Result<()> {
         Command::Simulate(options) => simulate::run(&options),
         Command::Version => output::print(concat!("millstream ", env!("CARGO_PKG_VERSION"), "\n")),
     }
-}
-
-fn diagnose(args: &DoctorArgs) -> Result<()> {
-    let format = match args.show.format {
-        Format::Text => doctor::Format::Text,
-        Format::Json => doctor::Format::Json,
-    };
-    output::print(&doctor::run(format, &placement_request(&args.config))?)
-}
-
-fn placement_request(config: &Config) -> PlacementRequest {
-    let cores = match config.cores() {
-        Cores::Auto => None,
-        Cores::List(list) => Some(list.as_slice().to_vec()),
-    };
-    PlacementRequest { cores, partitions: config.partitions(), pin: config.pin() }
 }

@@ -18,6 +18,8 @@ pub struct Options {
     pub simulate: SimulateOptions,
     /// What `whatif` simulates.
     pub whatif: WhatIfOptions,
+    /// What `doctor` examines.
+    pub doctor: DoctorOptions,
     /// Whom `inspect` asks.
     pub inspect: InspectOptions,
     /// How results and progress are shown.
@@ -204,6 +206,21 @@ pub struct WhatIfOptions {
     pub load: Option<Pattern>,
     /// How many cores; `None` is 4, 16, 64 and 256.
     pub cores: Option<usize>,
+}
+
+/// What `doctor` examines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoctorOptions {
+    /// How long cores are probed for hiccups.
+    pub probe: Duration,
+    /// The recorded host to examine instead of this one.
+    pub host: Option<PathBuf>,
+}
+
+impl Default for DoctorOptions {
+    fn default() -> DoctorOptions {
+        DoctorOptions { probe: Duration::from_secs(2), host: None }
+    }
 }
 
 /// Whom `inspect` asks.

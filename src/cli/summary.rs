@@ -269,7 +269,8 @@ fn spread(rates: &[f64]) -> f64 {
     if median > 0.0 { (most - least) / median } else { 0.0 }
 }
 
-fn distribution(seen: &Percentiles) -> String {
+/// The percentiles, in one line.
+pub(crate) fn distribution(seen: &Percentiles) -> String {
     let [p50, p90, p99, p999, max] =
         [seen.p50, seen.p90, seen.p99, seen.p999, seen.max].map(duration);
     format!("p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, max {max}")

@@ -53,7 +53,7 @@ pub(crate) fn report(line: &str) -> Value {
     json(&bench(&format!("{line} --format json")), line)
 }
 
-fn json(output: &Output, line: &str) -> Value {
+pub(crate) fn json(output: &Output, line: &str) -> Value {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{line}: {stderr}");
     assert!(stderr.lines().all(|line| line.starts_with("warning: ")), "{line}: {stderr}");
@@ -395,20 +395,6 @@ fn row_40_second_interrupt_ends_it_at_once() {
         }
     };
     assert_eq!(status.code(), Some(130));
-}
-
-#[test]
-fn doctor_plans_for_the_flags_it_is_given() {
-    let output = millstream(&["doctor", "--partitions", "1", "--pin", "off", "--format", "json"])
-        .output()
-        .expect("the binary starts");
-    let diagnosis = json(&output, "doctor");
-    assert_eq!(diagnosis["plan"]["partitions"].as_array().map(Vec::len), Some(1));
-    assert_eq!(diagnosis["request"]["pin"], "off");
-    let core = diagnosis["host"]["machine"]["allowed"][0].to_string();
-    let output = millstream(&["doctor", "--cores", &core]).output().expect("the binary starts");
-    assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stdout).contains(&format!("plan for --cores {core}, ")));
 }
 
 /// Set where this test is its own child.

@@ -5,7 +5,6 @@ mod exchange;
 mod feed;
 mod fold;
 mod gather;
-mod hiccup;
 pub(crate) mod hot_key;
 mod idle;
 mod keyed_count;

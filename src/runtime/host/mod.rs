@@ -5,6 +5,7 @@ mod files;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
 mod os;
+mod times;
 mod topology;
 
 use std::io::Read;
@@ -16,6 +17,7 @@ use crate::runtime::host::files::{Files, field, parse_cores};
 use crate::runtime::placement::Machine;
 
 pub use cgroup::Quota;
+pub use times::{CoreTimes, Times, times};
 
 /// What `doctor` and reports say about the host.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -3,41 +3,41 @@
 //! It answers what `latency` would be with no work at all: records that are due every microsecond
 //! wait until the loop runs again. No engine can be better than that.
 
-use std::time::Duration;
-
 use crate::metrics::Histogram;
 use crate::runtime::host;
 use crate::time::{Clock, MonotonicClock, Nanos};
 
-const PROBE_NS_MAX: Nanos = 500_000_000;
 /// Between two records of the imagined load.
 const STEP_NS: Nanos = 1_000;
-/// Gaps that are kept, by far more than a probe of half a second can have.
+/// Gaps that are kept, by far more than there are in seconds: most are ticks of a timer.
 const GAPS_MAX: usize = 500_000;
 
-/// Probes all `cores` at once, before or after a run that takes `lasting`: a quarter of that, at
-/// most half a second.
-pub(crate) fn probe(cores: &[Option<usize>], lasting: Option<Duration>) -> Histogram {
-    let ns = lasting.map_or(Nanos::MAX, |lasting| (lasting / 4).as_nanos() as Nanos);
-    let ns = ns.min(PROBE_NS_MAX);
-    let mut all = Histogram::new();
+/// What a loop saw that only reads the clock.
+pub(crate) struct Seen {
+    /// How long records waited that are due every microsecond.
+    pub(crate) waits: Histogram,
+    /// How often another thread was given the core.
+    pub(crate) taken_away: u64,
+}
+
+/// Probes all `cores` at once for `ns`; what each of them saw, in their order.
+pub(crate) fn probe(cores: &[Option<usize>], ns: Nanos) -> Vec<Seen> {
     // Pinned threads of their own: the caller must stay unpinned.
     #[allow(clippy::disallowed_methods)]
     std::thread::scope(|scope| {
         let probes: Vec<_> = cores.iter().map(|core| scope.spawn(|| on_core(*core, ns))).collect();
-        for probe in probes {
-            // A probe has nothing that could panic.
-            all.merge(&probe.join().unwrap_or_default());
-        }
-    });
-    all
+        let nothing = || Seen { waits: Histogram::new(), taken_away: 0 };
+        // A probe has nothing that could panic.
+        probes.into_iter().map(|probe| probe.join().unwrap_or_else(|_| nothing())).collect()
+    })
 }
 
-fn on_core(core: Option<usize>, ns: Nanos) -> Histogram {
+fn on_core(core: Option<usize>, ns: Nanos) -> Seen {
     if let Some(core) = core {
         host::pin_current_thread(core);
     }
     let mut gaps = Vec::with_capacity(GAPS_MAX);
+    let before = host::thread_switches();
     let started = MonotonicClock.now();
     let (mut last, mut reads) = (started, 0);
     while last - started < ns {
@@ -48,7 +48,8 @@ fn on_core(core: Option<usize>, ns: Nanos) -> Histogram {
         }
         last = now;
     }
-    waits(&gaps, last - started, reads)
+    let taken_away = host::thread_switches().involuntary.saturating_sub(before.involuntary);
+    Seen { waits: waits(&gaps, last - started, reads), taken_away }
 }
 
 /// How long records wait that are due every [`STEP_NS`] of `elapsed`, in which the loop came round
@@ -78,8 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_fills_its_time() {
-        let seen = probe(&[None, None], Some(Duration::from_millis(8)));
-        assert!((3_000..).contains(&seen.count()), "{}", seen.count());
+    fn a_probe_fills_its_time_on_every_core() {
+        let seen = probe(&[None, None], 2_000_000);
+        let counts: Vec<u64> = seen.iter().map(|one| one.waits.count()).collect();
+        assert!(counts.len() == 2 && counts.iter().all(|count| *count >= 1_500), "{counts:?}");
     }
 }

@@ -1,41 +1,106 @@
-//! `millstream doctor`: what the host is, and where the partitions would run and why.
+//! `millstream doctor`: what the host is, what costs latency on it and what to do about that, and
+//! where the partitions would run and why.
+
+mod finding;
+mod probe;
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cli::args::DoctorArgs;
+use crate::cli::doctor::finding::{Finding, findings};
+use crate::cli::doctor::probe::Probe;
+use crate::cli::flag::{Flag, Scope, path, text};
+use crate::cli::options::Format;
+use crate::cli::summary::distribution;
 use crate::config::Pin;
-use crate::error::Result;
-use crate::runtime::host::{self, Host};
+use crate::config::parse;
+use crate::config::wording::shown;
+use crate::engine::placement_request;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::UserFolder;
+use crate::runtime::host::{self, Calls, Host};
+use crate::runtime::lease::{LeaseDesk, Leases};
 use crate::runtime::placement::{
-    self, CoreKind, Cpu, PlacementRequest, Plan, SYSTEM_THREAD, core_list,
+    self, CoreKind, Cpu, Leased, PlacementRequest, Plan, SYSTEM_THREAD, core_list,
 };
-use crate::time::{Clock, MonotonicClock};
+use crate::time::{Clock, MonotonicClock, Nanos};
 
-/// How the diagnosis is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
-}
+const PROBE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 
-/// Examines the host and plans for `request`; returns what is to be printed, with its last newline.
-/// Warnings are part of it and no error.
+/// The flags that only this command takes.
+pub(crate) static FLAGS: [Flag; 2] = [
+    Flag {
+        name: "probe",
+        short: None,
+        value: Some(("D", "0..=60s, with a unit")),
+        default: "2s",
+        help: "probe the cores for hiccups so long; 0 for not at all",
+        scope: Scope::Doctor,
+        set: |options, value| {
+            options.doctor.probe = parse::duration(text(value)?, PROBE)?;
+            Ok(())
+        },
+    },
+    Flag {
+        name: "host",
+        short: None,
+        value: Some(("FOLDER", "a path")),
+        default: "this one",
+        help: "examine the host whose proc and sys are in FOLDER; it is not probed",
+        scope: Scope::Doctor,
+        set: |options, value| {
+            options.doctor.host = Some(path(value)?);
+            Ok(())
+        },
+    },
+];
+
+/// Examines the host and plans for the given flags; returns what is to be printed, with its last
+/// newline. Findings and warnings are part of it and no error.
 ///
 /// # Errors
 /// Those of [`placement::plan`]: a core that this process may not use, or pinning demanded where it
-/// is impossible.
-pub fn run(format: Format, request: &PlacementRequest) -> Result<String> {
-    let host = host::host();
-    let plan = placement::plan(&host.machine, request)?;
+/// is impossible; [`ErrorKind::NoInput`] if the recorded host is no folder.
+pub fn run(args: &DoctorArgs) -> Result<String> {
+    let request = placement_request(&args.config);
+    let (host, probe_ns) = match &args.doctor.host {
+        Some(folder) => (recorded(folder)?, 0),
+        None => {
+            let mut host = host::host();
+            host.machine.leased = leased(&args.folder);
+            (host, args.doctor.probe.as_nanos() as Nanos)
+        }
+    };
+    let plan = placement::plan(&host.machine, &request)?;
     let clock = ClockCost::measure(&MonotonicClock);
-    let diagnosis = Diagnosis::new(host, request, plan, clock);
-    Ok(match format {
+    let probe = probe::run(&host.machine, &plan, probe_ns);
+    let diagnosis = Diagnosis::new(host, &request, plan, (clock, probe));
+    Ok(match args.show.format {
         Format::Text => diagnosis.text(),
         Format::Json => diagnosis.json(),
     })
+}
+
+fn recorded(folder: &Path) -> Result<Host> {
+    if folder.join("proc").is_dir() || folder.join("sys").is_dir() {
+        return Ok(host::host_at(folder, Calls::recorded()));
+    }
+    let seen = shown(&folder.to_string_lossy());
+    let text = format!("no host at --host: {seen}; allowed a folder with proc or sys in it");
+    Err(Error::new(ErrorKind::NoInput, text))
+}
+
+/// The cores of running jobs; none where there is no folder in which they could say so.
+fn leased(folder: &UserFolder) -> Vec<Leased> {
+    if !folder.path().exists() {
+        return Vec::new();
+    }
+    LeaseDesk::open(folder).map(|desk| desk.leased(&Leases::default())).unwrap_or_default()
 }
 
 /// Everything that `doctor` found, in the shape of its JSON.
@@ -50,6 +115,8 @@ struct Diagnosis {
     request: PlacementRequest,
     plan: Plan,
     threads: Vec<Thread>,
+    probe: Probe,
+    findings: Vec<Finding>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -99,7 +166,12 @@ impl ClockCost {
 }
 
 impl Diagnosis {
-    fn new(host: Host, request: &PlacementRequest, plan: Plan, clock: ClockCost) -> Diagnosis {
+    fn new(
+        host: Host,
+        request: &PlacementRequest,
+        plan: Plan,
+        (clock, probe): (ClockCost, Probe),
+    ) -> Diagnosis {
         let cpus = allowed_cpus(&host);
         let mut physical: Vec<(usize, usize)> =
             cpus.iter().map(|cpu| (cpu.package, cpu.core)).collect();
@@ -121,6 +193,8 @@ impl Diagnosis {
             clock,
             request: request.clone(),
             threads: threads(&plan),
+            findings: findings(&host, &plan, &probe),
+            probe,
             host,
             plan,
         }
@@ -145,6 +219,11 @@ impl Diagnosis {
         let title = format!("plan for {}", flags(&self.request));
         section(&mut text, &title, &self.plan_rows());
         section(&mut text, "threads", &self.thread_rows());
+        if !self.probe.cores.is_empty() {
+            let title = format!("hiccups of {} s", self.probe.seconds);
+            section(&mut text, &title, &self.probe_rows());
+        }
+        section(&mut text, "what costs latency here", &self.finding_rows());
         for warning in &self.plan.warnings {
             line(&mut text, &format!("\nwarning: {warning}"));
         }
@@ -215,6 +294,23 @@ impl Diagnosis {
         rows
     }
 
+    fn probe_rows(&self) -> Vec<(String, String)> {
+        let probed = self.probe.cores.iter();
+        let name = |core: Option<usize>| core.map_or("any core".into(), |id| format!("core {id}"));
+        probed.map(|one| (name(one.core), distribution(&one.waits_ns))).collect()
+    }
+
+    fn finding_rows(&self) -> Vec<(&'static str, String)> {
+        if self.findings.is_empty() {
+            return vec![("nothing", "was found".to_owned())];
+        }
+        let rows = |one: &Finding| {
+            let costs = format!("costs: {}", one.costs);
+            [(one.about, one.seen.clone()), ("", costs), ("", format!("do: {}", one.mend))]
+        };
+        self.findings.iter().flat_map(rows).collect()
+    }
+
     fn thread_rows(&self) -> Vec<(String, String)> {
         self.threads.iter().map(|one| (one.name.clone(), one.does.to_owned())).collect()
     }
@@ -268,7 +364,6 @@ fn line(text: &mut String, content: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
     use crate::runtime::placement::{Machine, Topology};
     use crate::time::ManualClock;
 
@@ -308,7 +403,8 @@ mod tests {
     fn diagnosed(request: &PlacementRequest) -> Diagnosis {
         let host = laptop();
         let plan = placement::plan(&host.machine, request).expect("a plan");
-        Diagnosis::new(host, request, plan, ClockCost { read_ns: 21.5, resolution_ns: 10 })
+        let clock = ClockCost { read_ns: 21.5, resolution_ns: 10 };
+        Diagnosis::new(host, request, plan, (clock, Probe::default()))
     }
 
     #[test]
@@ -328,6 +424,8 @@ mod tests {
             "plan for --cores auto, --partitions 3, --pin on",
             "core 2: performance core, shares its physical core with 0",
             "mill-p2",
+            "costs: with hashed keys the slowest",
+            "do: --cores 0,2",
             "warning: the cgroup quota of 1.5 cores is below the 3 allowed cores",
         ] {
             assert!(text.contains(wanted), "{wanted:?} is missing in\n{text}");
@@ -348,17 +446,9 @@ mod tests {
         assert_eq!(json["numa_nodes"][1]["cores"][0], 1);
         assert_eq!(json["threads"][0]["name"], "mill-system");
         assert_eq!(json["plan"]["warnings"].as_array().map(Vec::len), Some(1));
-    }
-
-    #[test]
-    fn this_host_gets_an_answer_in_both_formats() {
-        let request = PlacementRequest::default();
-        let text = run(Format::Text, &request).expect("text");
-        assert!(text.starts_with("millstream ") && text.contains("partition 0"), "{text}");
-        let json = run(Format::Json, &request).expect("JSON");
-        assert!(json.trim_end().ends_with('}') && json.trim_start().starts_with('{'));
-        let wrong = PlacementRequest { cores: Some(vec![5_000]), ..request };
-        assert_eq!(run(Format::Text, &wrong).expect_err("no core 5000").kind(), ErrorKind::Usage);
+        let about = |index: usize| json["findings"][index]["about"].as_str().map(str::to_owned);
+        assert_eq!((about(0).as_deref(), about(1).as_deref()), (Some("SMT"), Some("hybrid")));
+        assert_eq!(json["probe"]["cores"].as_array().map(Vec::len), Some(0));
     }
 
     #[test]
