@@ -164,9 +164,9 @@ fn cause(noisy: &[&Probed], probe: &Probe) -> (String, String) {
     let why = format!("other threads were given it {taken_away} times{others}");
     let mend = match probe.busy.first() {
         Some(busiest) => format!(
-            "move them elsewhere: sudo taskset -acp CORES {}, with CORES other than {}",
-            busiest.pid,
-            core_list(&cores)
+            "sudo renice -n 19 -p {pid}, or keep it off {}: sudo taskset -acp OTHERS {pid}",
+            core_list(&cores),
+            pid = busiest.pid
         ),
         None => format!("keep others away: boot with isolcpus={}", core_list(&cores)),
     };
@@ -445,6 +445,6 @@ mod tests {
         beside.busy = vec![Busy { pid: 77, name: "rustc".into(), cores: 0.5 }];
         let (seen, mend) = blamed(&beside);
         assert!(seen.ends_with("given it 9 times: rustc (77, 50 % of a core)"), "{seen}");
-        assert!(mend.starts_with("move them elsewhere: sudo taskset -acp CORES 77"), "{mend}");
+        assert!(mend.starts_with("sudo renice -n 19 -p 77, or keep it off 3: "), "{mend}");
     }
 }
