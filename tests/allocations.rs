@@ -149,11 +149,11 @@ fn run<C: Chain>(rebalance: Rebalance, build: impl Fn(Stream) -> DataStream<C>) 
 /// Runs what `build` makes of the numbers where nobody looks after the load, and asserts
 /// allocations per batch.
 ///
-/// A thread that loses its core lets buffers pile up, so the best of three runs counts: none is
+/// A thread that loses its core lets buffers pile up, so the best of ten runs counts: none is
 /// better than what the engine does by itself.
 fn allocates_nothing<C: Chain>(what: &str, build: impl Fn(Stream) -> DataStream<C>) {
     let mut allocations = u64::MAX;
-    for _ in 0..3 {
+    for _ in 0..10 {
         allocations = allocations.min(run(Rebalance::Off, &build).0);
         if allocations <= COUNTED / 1_000 {
             break;
@@ -181,7 +181,8 @@ fn keyed_count_allocates_nothing() {
     });
 }
 
-/// What the supervisor asks for and makes of it, ten times a second.
+/// What the supervisor asks for and makes of it, ten times a second, and what partitions ask that
+/// have lost their work for a moment: 16 times a second at most.
 #[test]
 fn looking_after_the_load_allocates_by_the_clock_alone() {
     let mut least = f64::MAX;
@@ -192,7 +193,7 @@ fn looking_after_the_load_allocates_by_the_clock_alone() {
         // A tick may fall on either side of an end.
         least = least.min(allocations as f64 / (seconds * 10.0 + 2.0));
         println!("{allocations} allocations in {seconds} s: {least} each tick at least");
-        if least < 1_000.0 {
+        if least < 2_000.0 {
             return;
         }
     }

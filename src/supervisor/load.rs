@@ -44,7 +44,8 @@ pub struct LoadView {
 pub enum Occasion {
     /// 100 ms have passed.
     Tick,
-    /// This partition has nothing to do and asks for work.
+    /// This partition has nothing to do and asks for work, and another is
+    /// [far enough behind](LoadView::may_relieve).
     Ask(usize),
 }
 
@@ -185,13 +186,10 @@ impl LoadView {
         })
     }
 
-    /// Whether `thief` may relieve somebody, by the backlogs alone: what it costs to see more is
-    /// spent only then.
+    /// Whether `thief` may relieve somebody, by the backlogs alone: one of 2 ms at least, and eight
+    /// times its own.
     pub fn may_relieve(&self, thief: usize) -> bool {
-        let asking = self.partitions.get(thief).filter(|partition| partition.refuses.is_none());
-        let Some(own) = asking.map(|partition| partition.backlog_ns) else { return false };
-        let enough = own.saturating_mul(BACKLOG_RATIO).max(BACKLOG_MIN_NS);
-        self.partitions.iter().any(|partition| partition.backlog_ns >= enough)
+        may_relieve(&self.partitions, thief)
     }
 
     /// The demand of every partition: what it owns, and what cannot move.
@@ -206,6 +204,14 @@ impl LoadView {
         }
         demands
     }
+}
+
+/// As [`LoadView::may_relieve`], where there is no view yet.
+pub(crate) fn may_relieve(partitions: &[PartitionLoad], thief: usize) -> bool {
+    let asking = partitions.get(thief).filter(|partition| partition.refuses.is_none());
+    let Some(own) = asking.map(|partition| partition.backlog_ns) else { return false };
+    let enough = own.saturating_mul(BACKLOG_RATIO).max(BACKLOG_MIN_NS);
+    partitions.iter().any(|partition| partition.backlog_ns >= enough)
 }
 
 impl DomainLoad {

@@ -9,6 +9,7 @@ mod account;
 mod actor;
 mod adviser;
 mod average;
+mod between;
 mod check;
 mod decision;
 #[cfg(feature = "json")]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::dataflow::{Folded, TaskLook};
+use crate::dataflow::TaskLook;
 use crate::metrics::COUNTERS;
 use crate::routing::{KEY_GROUPS, Override, RoutingTable, key_group};
 use crate::runtime::Look;
 use crate::supervisor::average::Average;
+use crate::supervisor::between::{folds, shares, since};
 use crate::supervisor::grants::Grants;
 use crate::supervisor::load::{
     CORE, DEMAND_MAX, DomainLoad, KeyLoad, KeyRoute, LoadView, Occasion, PartitionLoad,
@@ -142,17 +143,22 @@ impl Observer {
         others.map(|(_, seen)| &seen.load).any(|load| load.busy_ppm + load.stalled_ppm > BUSY_PPM)
     }
 
-    /// The view now.
-    pub fn view(&self, at: Nanos, occasion: Occasion, grants: &Grants) -> LoadView {
-        let partitions = self.partitions.iter().map(|seen| PartitionLoad {
+    /// How every partition fares now.
+    pub fn partitions(&self) -> Vec<PartitionLoad> {
+        let load = |seen: &Seen| PartitionLoad {
             refuses: seen.has_ended.then(|| "it has ended".to_owned()),
             ..seen.load.clone()
-        });
+        };
+        self.partitions.iter().map(load).collect()
+    }
+
+    /// The view now.
+    pub fn view(&self, at: Nanos, occasion: Occasion, grants: &Grants) -> LoadView {
         let domains = self.domains.iter().enumerate();
         LoadView {
             at,
             occasion,
-            partitions: partitions.collect(),
+            partitions: self.partitions(),
             domains: domains.map(|(index, domain)| self.domain(index, domain, grants)).collect(),
             open_moves: grants.open_moves(),
         }
@@ -258,39 +264,6 @@ impl Seen {
     fn task(&self, domain: usize) -> TaskSeen {
         self.tasks.get(&domain).copied().unwrap_or_default()
     }
-}
-
-/// Time worked, records received and growth of what waits between two looks.
-fn since(before: &TaskLook, now: &TaskLook) -> (u64, u64, u64) {
-    (
-        now.busy_ns.saturating_sub(before.busy_ns),
-        now.received.saturating_sub(before.received),
-        now.backlog.saturating_sub(before.backlog),
-    )
-}
-
-/// Records a second that were folded between two looks, by domain and key.
-fn folds(before: &[Folded], now: &[Folded], elapsed: f64) -> BTreeMap<(usize, u64), f64> {
-    let known: BTreeMap<_, _> =
-        before.iter().map(|one| ((one.domain, one.hash), one.records)).collect();
-    let one = |one: &Folded| {
-        let key = (one.domain, one.hash);
-        let records = one.records.saturating_sub(known.get(&key).copied().unwrap_or(0));
-        (key, records as f64 * 1e9 / elapsed)
-    };
-    now.iter().map(one).collect()
-}
-
-/// Parts of the time between two looks, in millionths that make a whole together.
-fn shares(before: &[u64; 3], now: &[u64; 3]) -> [u32; 3] {
-    let [busy, idle, stalled] =
-        std::array::from_fn(|part| now[part].saturating_sub(before[part]) as f64);
-    let total = busy + idle + stalled;
-    if total == 0.0 {
-        return [0, 1_000_000, 0];
-    }
-    let [busy, stalled] = [busy, stalled].map(|part| (part / total * 1e6) as u32);
-    [busy, 1_000_000 - busy - stalled, stalled]
 }
 
 impl DomainSeen {

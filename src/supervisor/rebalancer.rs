@@ -8,7 +8,7 @@ use crate::supervisor::account::Account;
 use crate::supervisor::adviser::Adviser;
 use crate::supervisor::decision::{Action, Decision, Verdict};
 use crate::supervisor::grants::{Denied, Grants};
-use crate::supervisor::load::{LoadView, Occasion};
+use crate::supervisor::load::{LoadView, Occasion, may_relieve};
 use crate::supervisor::observer::Observer;
 use crate::supervisor::policy::Balanced;
 use crate::time::Nanos;
@@ -126,8 +126,8 @@ impl Rebalancer {
     /// Decides what to do next. What had been decided before and has not begun is dropped: the
     /// policy sees that it was not done.
     ///
-    /// Returns the occasion where a closer look has to come first: somebody asks who may help, and
-    /// what keys cost was last seen too long ago.
+    /// A partition that asks is answered only if another is far enough behind. Returns the occasion
+    /// where a closer look has to come first, since what keys cost was last seen too long ago.
     pub fn decide(&mut self, at: Nanos, grants: &Grants) -> Option<Occasion> {
         while !self.pending.is_empty() {
             self.drop_next(at, "it had not begun when the load was looked at again");
@@ -139,14 +139,16 @@ impl Rebalancer {
             }
             Depth::Glance => self.observer.glance(&self.looks),
         }
-        let view = self.observer.view(at, self.occasion, grants);
-        self.looks.resize(view.partitions.len(), None);
-        if let Occasion::Ask(thief) = self.occasion
-            && at.saturating_sub(self.sampled_at) > FRESH_NS
-            && view.may_relieve(thief)
-        {
-            return Some(self.occasion);
+        let partitions = self.observer.partitions();
+        self.looks.resize(partitions.len(), None);
+        if let Occasion::Ask(thief) = self.occasion {
+            let is_worth_it = may_relieve(&partitions, thief);
+            let is_stale = at.saturating_sub(self.sampled_at) > FRESH_NS;
+            if !is_worth_it || is_stale {
+                return is_worth_it.then_some(self.occasion);
+            }
         }
+        let view = self.observer.view(at, self.occasion, grants);
         let before = self.log.as_ref().and_then(|_| self.adviser.built_in().cloned());
         self.learns = view.domains.iter().any(|domain| {
             let owner = |group: &u16| domain.owners[usize::from(*group)];
