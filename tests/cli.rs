@@ -31,10 +31,16 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+thread_local! {
+    /// Where jobs of one test meet, and no others: those would have pinned the cores.
+    static RUNTIME: tempfile::TempDir = tempfile::tempdir().expect("a folder");
+}
+
 /// The binary with nothing of our environment, so that a developer's variables change nothing.
 fn millstream(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
     command.args(arguments).env_clear().stdin(Stdio::null());
+    RUNTIME.with(|runtime| command.env("XDG_RUNTIME_DIR", runtime.path()));
     command
 }
 

@@ -34,7 +34,7 @@ fn engine(partitions: usize, rebalance: Rebalance) -> Engine {
 /// Keys of all jobs here.
 const KEYS: u32 = 40;
 
-/// Moves everything that has keys from where it is to the other side, of one domain after the other.
+/// Moves all groups that have keys from one partition to the next, of every domain.
 struct ToAndFro {
     views: Arc<AtomicU64>,
 }

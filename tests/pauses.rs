@@ -1,5 +1,5 @@
-//! That nothing is lost where much state goes over. Each test prints how long keys stood still: bars
-//! H9 and H15, which `benches/hot-keys` judges.
+//! That nothing is lost where much state goes over. Each test prints how long keys stood still: H9
+//! and H15, bars that `benches/hot-keys` judges.
 #![allow(clippy::disallowed_methods)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

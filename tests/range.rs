@@ -255,6 +255,9 @@ fn ranges_between_given_bounds_stay_in_order_whatever_a_policy_wants() {
         .partition_by(Ranges::new(vec![1_000, 2_000]))
         .count()
         .sink(Placed { parts: Arc::clone(&parts), partition: 0 });
+    let explained = pipeline.explain();
+    let said = "its keys do not move between partitions: ranges between given bounds";
+    assert!(explained.contains(said), "{explained}");
     let report = engine.run(pipeline).expect("nothing fails");
     assert_eq!(report.moves.groups, 0);
     for (partition, part) in (0..3).zip(parts.lock().expect("nobody panics with it").iter()) {

@@ -229,6 +229,9 @@ impl fmt::Display for Graph {
             for note in &task.notes {
                 writeln!(f, "    {note}")?;
             }
+            if let Some(why) = task.unmovable {
+                writeln!(f, "    its keys do not move between partitions: {why}")?;
+            }
         }
         Ok(())
     }

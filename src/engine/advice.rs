@@ -31,7 +31,8 @@ pub(super) struct Advice {
 impl Engine {
     /// Has a policy of your own decide what moves, in each job one that `make` makes. It is asked
     /// unless [`rebalance`](crate::config::ConfigBuilder::rebalance) is off; what it answers is
-    /// checked, and a panic in it, or in `make`, costs the job nothing but its advice. Learned ranges of keys,
+    /// checked, and a panic in it, or in `make`, costs the job nothing but its advice. Learned
+    /// ranges of keys,
     /// which all begin on one partition, are then for it to cut and to move, too.
     #[must_use]
     pub fn rebalance_by<P, F>(mut self, make: F) -> Engine

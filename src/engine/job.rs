@@ -216,8 +216,8 @@ impl Job {
     /// their closures hold, and with the handles that feed them. Of all other tasks, a partition
     /// that is removed drops what closures and operators hold there, but for state by key; one that
     /// is added begins with clones of what the pipeline was built from. A sink that is removed is
-    /// finished, one that is added is opened. What the supervisor remembers begins anew, the numbers
-    /// of its decisions too.
+    /// finished, one that is added is opened. What the supervisor remembers begins anew, and so do
+    /// the numbers of its decisions.
     ///
     /// Refused, by name, are jobs with `sort_by_time`, `rate_limit`, `with_broadcast`, or a
     /// [`file_sink`](crate::connector::file_sink()): what these keep belongs to no key.

@@ -261,8 +261,8 @@ impl<T, P> HandOver<T, P> {
         !self.taking.is_empty()
     }
 
-    /// The moves whose units may be among what comes over `lane`, each with whether there is room to
-    /// [keep](Self::keep) their records: as much as between two partitions, for each lane.
+    /// The moves whose units may be among what comes over `lane`, each with whether there is room
+    /// to [keep](Self::keep) their records: as much as between two partitions, for each lane.
     pub fn expected(&self, lane: usize) -> impl Iterator<Item = (&Arc<Move>, bool)> {
         let waits = |taking: &&Taking<T, P>| match taking.stage {
             taker::Stage::Waiting => !is_planted(Fault::TakerLearnsLate),

@@ -112,7 +112,7 @@ impl Address {
         supervisor.connected()
     }
 
-    /// Lets no more moves begin; whether some are still open, or may be since it is too busy to say.
+    /// Lets no more moves begin; whether some are open, or may be since it is too busy to say.
     pub fn halt(&self) -> bool {
         let Some(supervisor) = self.0.get() else { return false };
         let (answer, answered) = std::sync::mpsc::sync_channel(1);

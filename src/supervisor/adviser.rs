@@ -137,12 +137,8 @@ mod tests {
         let view = view(2, percent(100));
         let told: Vec<_> = (0..3).flat_map(|_| adviser.plan(&view)).collect();
         let told: Vec<_> = told.iter().map(Decision::to_string).collect();
-        assert_eq!(
-            told,
-            [
-                "0 other: a policy that was to be made: no: it panicked: no file; it is not asked again"
-            ]
-        );
+        let why = "it panicked: no file; it is not asked again";
+        assert_eq!(told, [format!("0 other: a policy that was to be made: no: {why}")]);
         assert!(adviser.built_in().is_none());
     }
 }
