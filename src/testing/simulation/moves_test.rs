@@ -181,6 +181,35 @@ fn every_planted_fault_of_ranges_is_caught() {
     every_one_is_caught(&FAULTS_OF_RANGES, MovingJob::ranged);
 }
 
+/// Those of which a seed below 40 makes a wrong result; others make jobs that stand still, which
+/// takes long to find out, or show later.
+#[test]
+fn faults_that_show_soon_are_caught() {
+    let soon = [
+        Fault::MarkerBeforePartials,
+        Fault::TimeBeforePartials,
+        Fault::MarkBeforePartials,
+        Fault::PartialsNotSwept,
+        Fault::CombinedWhileGroupMoves,
+        Fault::HeldBeforeSeen,
+        Fault::WatermarkNotFrozen,
+        Fault::ReleaseBeforeOutputs,
+        Fault::NoResumeWait,
+        Fault::SweepIgnoresOverrides,
+        Fault::GiveBeforeHold,
+        Fault::TimersLeftBehind,
+        Fault::MergedAtOnce,
+        Fault::EndsUnderMove,
+        Fault::SinkNotFlushed,
+    ];
+    for fault in soon {
+        plant(Some(fault));
+        let wrong = first_wrong(0..40, MovingJob::seeded);
+        plant(None);
+        assert!(wrong.is_some(), "{fault:?}");
+    }
+}
+
 fn every_one_is_caught(faults: &[Fault], job: fn(u64) -> MovingJob) {
     let only = std::env::var("FAULT").ok();
     let is_wanted = |fault: &&Fault| only.as_ref().is_none_or(|only| *only == format!("{fault:?}"));
