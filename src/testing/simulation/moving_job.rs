@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::PreAggregate;
 #[cfg(test)]
-use crate::config::{BatchSize, Config};
+use crate::config::{BatchSize, Config, Rebalance};
 use crate::dataflow::{
     DataStream, Due, Emit, EmitAt, Flow, KeyContext, KeyedOperator, Pipeline, Sink, SinkConnector,
     TaskContext, Timed,
@@ -389,6 +389,8 @@ impl MovingJob {
         let config = Config::builder()
             .partitions(self.partitions)
             .batch_size(BatchSize::Records(8))
+            // The supervisor would move keys that are combined here without its knowledge.
+            .rebalance(Rebalance::Off)
             .pre_aggregate(self.pre_aggregate);
         let engine = config.build().and_then(Engine::new).map_err(|error| error.to_string())?;
         let job = engine.start(pipeline).map_err(|error| error.to_string())?;
