@@ -138,6 +138,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             Polled::Until(time) => self.input_wake_at = Some(time),
             Polled::Pending => {}
             Polled::Done => {
+                self.is_input_over = true;
                 if self.may_end() {
                     self.phase = Phase::LastTime;
                 }

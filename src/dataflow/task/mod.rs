@@ -57,6 +57,8 @@ pub struct ChainTask<C: Chain, E> {
     barriers: VecDeque<u64>,
     /// A stage has event time to tell, and there was no room for what that may make.
     owes_time: bool,
+    /// Nothing more comes over its input. It ends once no move is open that it has a part in.
+    is_input_over: bool,
     /// When the source wants to be asked again.
     input_wake_at: Option<Nanos>,
     /// What its keys cost, if somebody wants to know.
@@ -86,6 +88,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             barrier: None,
             barriers: VecDeque::new(),
             owes_time: false,
+            is_input_over: false,
             input_wake_at: None,
             costs: None,
             is_stopped: false,

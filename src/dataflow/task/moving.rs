@@ -43,10 +43,12 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         self.moves().is_none_or(Moves::<C>::may_end)
     }
 
+    /// Takes units on, unless its input is over: it would never end if it always had some to wait
+    /// for.
     pub(super) fn offer(&mut self, moved: &Arc<Move>) -> Option<Reply> {
-        let phase = self.phase;
+        let is_over = self.is_input_over || self.phase != Phase::Running;
         let moves = self.moves().filter(|moves| moves.domain() == moved.domain)?;
-        if phase != Phase::Running {
+        if is_over {
             return Some(Reply::Refused(moved.id));
         }
         moves.accept(moved);
