@@ -92,10 +92,9 @@ pub trait Chain: Clone + Send + 'static {
     /// Appends the names of its operators, in order.
     fn describe(&self, names: &mut Vec<&'static str>);
 
-    /// Whether a stage behind the state compares times of records with the watermark that it has
-    /// seen. Then the state cannot move: while it does, records come that are below it.
-    fn judges_time(&self) -> bool {
-        false
+    /// As [`Operator::PINS_STATE`], of any of its operators.
+    fn pins_state(&self) -> Option<&'static str> {
+        None
     }
 
     /// Why its task cannot have more instances or fewer while the job runs, if it cannot: a stage
@@ -406,8 +405,8 @@ impl<C: Chain, Op: Operator<C::Out>> Chain for Then<C, Op> {
         self.op.count(tally);
     }
 
-    fn judges_time(&self) -> bool {
-        Op::JUDGES_TIME || self.upstream.judges_time()
+    fn pins_state(&self) -> Option<&'static str> {
+        self.upstream.pins_state().or(Op::PINS_STATE)
     }
 
     fn bound(&self) -> Option<&'static str> {

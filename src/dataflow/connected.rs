@@ -164,7 +164,7 @@ where
             inputs: edges,
             emits_at_end,
             domain: Some(domain),
-            unmovable: why_fixed(&partitioner),
+            pins_state: why_fixed(&partitioner),
             unmergeable: Some("it reads two streams"),
             ..TaskNode::default()
         };

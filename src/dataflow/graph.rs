@@ -48,8 +48,9 @@ pub struct TaskNode {
     pub notes: Vec<String>,
     /// Index of the domain whose state it keeps, if it keeps any by key.
     pub domain: Option<usize>,
-    /// Why that state stays where it is, if it does.
-    pub unmovable: Option<&'static str>,
+    /// Why state by key stays on its partition because of its operators, if it does: that which it
+    /// keeps itself, or that of a task before it whose results reach it over local edges.
+    pub pins_state: Option<&'static str>,
     /// Why feeders may not fold records of a key for it, if they may not.
     pub unmergeable: Option<&'static str>,
     /// Why it cannot have more instances or fewer while the job runs, if it cannot.
@@ -229,7 +230,7 @@ impl fmt::Display for Graph {
             for note in &task.notes {
                 writeln!(f, "    {note}")?;
             }
-            if let Some(why) = task.unmovable {
+            if let Some(why) = self.why_unmovable(index) {
                 writeln!(f, "    its keys do not move between partitions: {why}")?;
             }
         }

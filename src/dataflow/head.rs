@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::dataflow::graph::EdgeKind;
 use crate::dataflow::plan::{BuildContext, Wires};
 use crate::dataflow::{Input, NoSource, SourceConnector, SourceHead};
 use crate::error::Result;
 use crate::exchange::wake::Wake;
-use crate::exchange::{EdgeTime, Gate};
+use crate::exchange::{EdgeTime, Gate, Receive};
 use crate::hand_over::{Docks, HandOver, docks};
 use crate::record::Never;
 
@@ -21,9 +22,22 @@ pub(crate) fn gate_head<T: Send + 'static, P: Send + 'static>(
     Box::new(move |context, _| {
         let edges = wires.iter().map(|wires| (wires.receivers(context), EdgeTime::Counts));
         let mut gate = Gate::over(edges.collect());
+        pass_local_marks(&mut gate, wires.iter().map(Wires::kind));
         gate.go_on_from(context.watermark);
         Ok(Input::lanes(gate))
     })
+}
+
+/// Has the task of `gate` pass marks on that come over local edges, of these `kinds` of its edges.
+pub(super) fn pass_local_marks<T, P, R: Receive<T, P>>(
+    gate: &mut Gate<T, P, R>,
+    kinds: impl IntoIterator<Item = EdgeKind>,
+) {
+    for (edge, kind) in kinds.into_iter().enumerate() {
+        if kind == EdgeKind::Local {
+            gate.pass_marks_of(edge);
+        }
+    }
 }
 
 /// A head with the source that `connector` opens, which goes on in every layout.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::dataflow::source_head::SourceHead;
 use crate::dataflow::{Polled, Source};
-use crate::exchange::{Arrival, Gate, Pull, Receive, Swept};
+use crate::exchange::{Arrival, Gate, Mark, Pull, Receive, Swept};
 use crate::hand_over::HandOver;
 use crate::metrics::Tally;
 use crate::record::Batch;
@@ -21,6 +21,8 @@ pub enum Intake {
     Progress(Progress),
     /// A barrier has come over all lanes.
     Barrier(u64),
+    /// A mark has come from within the stage that the task is in.
+    Mark(Mark),
     /// Nothing, and why.
     Nothing(Polled),
 }
@@ -67,6 +69,7 @@ impl<T: Send, P: Send, R: Receive<T, P> + Send> Lanes<T, P> for Gate<T, P, R> {
             Arrival::Batch => Intake::Batch,
             Arrival::Progress(progress) => Intake::Progress(progress),
             Arrival::Barrier(barrier) => Intake::Barrier(barrier),
+            Arrival::Mark(mark) => Intake::Mark(mark),
             Arrival::Nothing => Intake::Nothing(Polled::Pending),
             Arrival::Ended => Intake::Nothing(Polled::Done),
         }

@@ -268,7 +268,7 @@ where
         let emits_at_end = operator.waits_for_end();
         let keyed = Keyed::new(operator, self.key_of.clone(), self.partitioner.clone());
         let domain = draft.borrow_mut().add_domain(&self.partitioner);
-        let unmovable = why_fixed(&self.partitioner);
+        let pins_state = why_fixed(&self.partitioner);
         let own = self.pre_aggregate;
         let (wires, edges) = self.close_by_key(domain, move |context| {
             let asked = own.unwrap_or(context.config.pre_aggregate());
@@ -278,7 +278,7 @@ where
             inputs: edges,
             emits_at_end,
             domain: Some(domain),
-            unmovable,
+            pins_state,
             unmergeable,
             ..TaskNode::default()
         };

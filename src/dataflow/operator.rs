@@ -182,10 +182,12 @@ pub trait Operator<I>: Clone + Send + 'static {
     type Out: Send + 'static;
     /// The name in reports and errors.
     const NAME: &'static str;
-    /// Whether it compares the times of records with the watermarks that it was told, as one does
-    /// that sorts. Behind keyed state it keeps that state from moving: while units move, records
-    /// come that are below the watermark of their new partition, though none of them is late.
-    const JUDGES_TIME: bool = false;
+    /// Why keyed state before it on its partition, in its task or over local edges, does not move
+    /// to others, if it may not: it compares the times of records with the watermarks that it was
+    /// told, as one does that sorts, though while keys move records come that are below the
+    /// watermark of their new partition and not late; or it holds records back, and the marks with
+    /// which keys move would pass them.
+    const PINS_STATE: Option<&'static str> = None;
     /// Why it cannot have more instances or fewer while the job runs, if it cannot: it keeps
     /// something that belongs to the records of its partition. Where it says nothing and its
     /// partition is removed, what it keeps is dropped; on one that is added it begins anew.

@@ -9,6 +9,7 @@ use crate::dataflow::graph::{Edge, EdgeKind, Graph, TaskNode};
 use crate::dataflow::{Task, TaskContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{EdgeConfig, LaneMatrix, LaneReceiver, LaneSender, Seat};
+use crate::hand_over::Place;
 use crate::routing::{Domain, KeyRanges, KeyedPartitioner};
 use crate::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub struct BuildContext<'a> {
     pub edge: &'a EdgeConfig,
     /// Who owns which key, for each task that keeps state by key.
     pub domains: &'a [Arc<Domain>],
+    /// The places of the task in stages, through which it passes marks on.
+    pub places: &'a [Place],
     /// The knobs.
     pub config: &'a Config,
 }

@@ -89,7 +89,8 @@ impl Pipeline {
 
     /// Says what would run: a line for each task with the tasks that read from it (`->` on the same
     /// partition, `=>` across partitions), and below it how its operators go about it where that
-    /// depends on how they are set up.
+    /// depends on how they are set up, and why its keys do not move to other partitions while the
+    /// job runs, where they do not.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -407,9 +408,7 @@ impl<C: Chain> DataStream<C> {
         node.name = task_name(&node, &chain, end_name);
         node.record_bytes = size_of::<Row<C>>();
         node.bound = chain.bound();
-        if node.domain.is_some() {
-            node.unmovable = node.unmovable.or(why_unmovable(&chain, outputs));
-        }
+        node.pins_state = node.pins_state.or(chain.pins_state());
         let factory = move |context: &BuildContext<'_>, before: Option<Box<dyn Task>>| {
             let task = match before {
                 Some(task) => ChainTask::of(task).over(context, &mut head, &mut end)?,
@@ -477,14 +476,6 @@ where
             DataStream::begin(draft, node(edges[1]), right_head, Identity::new()),
         )
     }
-}
-
-/// Why state that heads `chain` stays where it is, if it does.
-fn why_unmovable(chain: &impl Chain, outputs: &[EdgeKind]) -> Option<&'static str> {
-    if chain.judges_time() {
-        return Some("a stage behind it compares times of records with the watermark");
-    }
-    outputs.contains(&EdgeKind::Local).then_some("its results go on over a local edge")
 }
 
 /// Source, operators and sink, as far as the task has them.

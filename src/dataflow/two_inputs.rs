@@ -1,6 +1,6 @@
 //! Lanes of two record types as one input: what a task reads whose records come of two streams.
 
-use crate::dataflow::head::Head;
+use crate::dataflow::head::{Head, pass_local_marks};
 use crate::dataflow::input::Input;
 use crate::dataflow::plan::{BuildContext, Wires};
 use crate::dataflow::{NoSource, TimeDomain};
@@ -119,8 +119,10 @@ where
     P: Send + 'static,
 {
     Box::new(move |context: &BuildContext<'_>, _| {
+        let kinds = [left.kind(), right.kind()];
         let (left, right) = (left.receivers(context), right.receivers(context));
         let mut gate = gate_of::<L, R, D, E, P>(left, right, right_time);
+        pass_local_marks(&mut gate, kinds);
         gate.go_on_from(context.watermark);
         Ok(Input::lanes(gate))
     })
@@ -183,6 +185,7 @@ mod tests {
                 Intake::Progress(Progress::Watermark(time)) => seen.push(format!("{time}")),
                 Intake::Progress(Progress::Idle) => seen.push("idle".to_owned()),
                 Intake::Barrier(barrier) => seen.push(format!("barrier {barrier}")),
+                Intake::Mark(mark) => seen.push(format!("{mark:?}")),
                 Intake::Nothing(polled) => return (seen, polled),
             }
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use crate::config::wording::together;
 use crate::config::{BatchSize, Config, LaneMemory};
 use crate::dataflow::graph::{EdgeKind, Graph};
-use crate::dataflow::{BuildContext, Draft, Executor, InputHandle, Pipeline, TaskContext};
+use crate::dataflow::{BuildContext, Draft, Executor, InputHandle, Pipeline, Stages, TaskContext};
 use crate::engine::transfer::Transfer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::wake::Wake;
@@ -193,6 +193,7 @@ impl Blueprint {
             .into_iter()
             .map(|instance| ((instance.task, instance.index), instance.running))
             .collect();
+        let stages = Stages::of(&self.draft.graph, seats.len());
         let mut laid_out: Vec<Vec<Instance>> = (0..partitions).map(|_| Vec::new()).collect();
         for task in 0..self.rooted.len() {
             let count = if self.rooted[task] { self.roots } else { partitions };
@@ -211,6 +212,7 @@ impl Blueprint {
                     watermark: transfer.watermark(task, index),
                     edge: &self.edge,
                     domains: &domains,
+                    places: &stages.places(task, index),
                     config: &self.config,
                 };
                 let was = kept.remove(&(task, index));
@@ -242,7 +244,7 @@ fn movables(graph: &Graph, domains: Vec<Arc<Domain>>) -> Vec<Movable> {
     for (task, node) in graph.tasks.iter().enumerate() {
         let Some(domain) = node.domain else { continue };
         movables[domain].name.clone_from(&node.name);
-        movables[domain].unmovable = node.unmovable;
+        movables[domain].unmovable = graph.why_unmovable(task);
         movables[domain].unmergeable = node.unmergeable.or(ranged(&movables[domain].domain));
         for other in graph.upstream(task).filter_map(domain_of).filter(|other| *other != domain) {
             movables[domain].related.push(other);

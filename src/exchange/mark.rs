@@ -19,6 +19,8 @@ pub enum Mark {
     Hold {
         /// The move.
         id: MoveId,
+        /// Index of its domain.
+        domain: usize,
         /// How far the donor has told time.
         watermark: Timestamp,
     },
@@ -27,6 +29,8 @@ pub enum Mark {
     Resume {
         /// The move.
         id: MoveId,
+        /// Index of its domain.
+        domain: usize,
         /// The partition over whose lane the hold comes.
         donor: usize,
     },
@@ -34,6 +38,8 @@ pub enum Mark {
     Release {
         /// The move.
         id: MoveId,
+        /// Index of its domain.
+        domain: usize,
     },
 }
 
@@ -42,7 +48,18 @@ pub const STOPS: u64 = 1 << 63;
 
 impl Mark {
     /// The hold of a move, of which the outbox knows how far time has come.
-    pub fn hold(id: MoveId) -> Mark {
-        Mark::Hold { id, watermark: Timestamp::MIN }
+    pub fn hold(id: MoveId, domain: usize) -> Mark {
+        Mark::Hold { id, domain, watermark: Timestamp::MIN }
+    }
+
+    /// The move and its domain, of a mark that goes through a stage: all that comes out of it lies
+    /// before the mark or behind it.
+    pub fn through_stage(&self) -> Option<(MoveId, usize)> {
+        match *self {
+            Mark::Hold { id, domain, .. }
+            | Mark::Resume { id, domain, .. }
+            | Mark::Release { id, domain } => Some((id, domain)),
+            Mark::Barrier(_) | Mark::Reroute { .. } => None,
+        }
     }
 }

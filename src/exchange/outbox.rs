@@ -252,7 +252,7 @@ impl<T, P> Outbox<T, P> {
     /// called again with the same mark, and nothing may be pushed meanwhile.
     pub fn mark_all(&mut self, mark: Mark) -> bool {
         let mark = match mark {
-            Mark::Hold { id, .. } => Mark::Hold { id, watermark: self.watermark },
+            Mark::Hold { id, domain, .. } => Mark::Hold { id, domain, watermark: self.watermark },
             other => other,
         };
         if is_planted(Fault::NoHold) && matches!(mark, Mark::Hold { .. }) {
@@ -273,8 +273,11 @@ impl<T, P> Outbox<T, P> {
     /// Puts `mark` on the lane to `target`, behind everything that was pushed for it; `false` if
     /// there is no room.
     pub fn mark(&mut self, target: usize, mark: Mark) -> bool {
-        let overtakes =
-            is_planted(Fault::MarkerBeforeOpenBatch) && matches!(mark, Mark::Reroute { .. });
+        // One lane to an edge: both its ends are on this partition.
+        let is_inside = self.lanes_per_edge == 1 && mark.through_stage().is_some();
+        let overtakes = (is_planted(Fault::MarkerBeforeOpenBatch)
+            && matches!(mark, Mark::Reroute { .. }))
+            || (is_planted(Fault::OpenBatchNotUnderWay) && is_inside);
         if !self.open[target].is_empty() && !overtakes && !self.flush(target) {
             return false;
         }
@@ -442,6 +445,7 @@ mod tests {
                 Arrival::Batch => seen.push(format!("{:?}", batch.records)),
                 Arrival::Progress(progress) => seen.push(format!("{progress:?}")),
                 Arrival::Barrier(barrier) => seen.push(format!("barrier {barrier}")),
+                Arrival::Mark(mark) => seen.push(format!("{mark:?}")),
                 Arrival::Nothing | Arrival::Ended => return seen,
             }
             batch.records.clear();
@@ -502,7 +506,7 @@ mod tests {
         outbox.begin_slice(1, 1);
         push_all(&mut outbox, [1]);
         outbox.tell(Progress::Watermark(7.into()));
-        assert!(outbox.mark_all(Mark::hold(1)));
+        assert!(outbox.mark_all(Mark::hold(1, 0)));
         outbox.tell(Progress::Watermark(9.into()));
         push_all(&mut outbox, [2]);
         assert!(!outbox.mark_all(Mark::Barrier(3)), "there is no room for the second batch");

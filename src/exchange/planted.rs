@@ -66,6 +66,24 @@ pub(crate) enum Fault {
     PublishWithoutWake,
     /// A move that its taker has accepted is dropped without a word.
     RefusalAfterConsent,
+    /// The donor takes records in between its hold and the giving of state.
+    TakesInWhileHolding,
+    /// The donor gives before its hold is on every lane that leaves its stage.
+    GiveBeforeHoldHasLeft,
+    /// The taker is done before its release is.
+    DoneBeforeReleaseHasLeft,
+    /// Marks overtake batches that are open in front of a local edge.
+    OpenBatchNotUnderWay,
+    /// A task in a stage releases with the first of its branches that says so.
+    ReleaseWithFirst,
+    /// It resumes with the last.
+    ResumeWithLast,
+    /// It holds with the first.
+    HoldWithFirst,
+    /// A hold that came over one edge counts for all.
+    HoldOfAnyEdge,
+    /// A task that has begun to end still gives.
+    HoldAfterEnd,
     /// Two tasks of one path have moves at once.
     TwoDomainsAtOnce,
     /// A key gets an owner of its own while its group moves.

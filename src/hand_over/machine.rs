@@ -39,8 +39,8 @@ pub struct HandOver<T, P> {
 
 /// What the task has to do for a donor before it takes anything in.
 pub enum Give<'a> {
-    /// Put the hold of this move behind all that it has emitted.
-    Hold(MoveId),
+    /// Put the hold of this move, of this domain, behind all that it has emitted.
+    Hold(MoveId, usize),
     /// Give these units.
     Units(&'a Arc<Move>),
 }
@@ -142,8 +142,9 @@ impl<T, P> HandOver<T, P> {
 
     /// Whether the task may end: nothing is under way, and nothing will be given any more.
     pub fn may_end(&mut self) -> bool {
-        let is_planted = is_planted(Fault::EndsUnderMove);
-        (self.is_at_rest() && self.domain.end(self.partition, self.epoch)) || is_planted
+        let forgets = is_planted(Fault::HoldAfterEnd);
+        (self.is_at_rest() && (forgets || self.domain.end(self.partition, self.epoch)))
+            || is_planted(Fault::EndsUnderMove)
     }
 
     /// Whether the task has to take nothing in: it is about to give, or moved units catch up.
@@ -161,7 +162,7 @@ impl<T, P> HandOver<T, P> {
             donor::Stage::Asked => {
                 giving.stage = donor::Stage::Holding;
                 giving.since = now;
-                Give::Hold(giving.moved.id)
+                Give::Hold(giving.moved.id, giving.moved.domain)
             }
             _ => Give::Units(&giving.moved),
         })
@@ -171,7 +172,13 @@ impl<T, P> HandOver<T, P> {
     pub fn is_giving(&self) -> bool {
         let waits_for_room = is_planted(Fault::GiveWaitsForRoom)
             && self.docks.outgoing.iter().any(|way| !way.is_empty());
-        waits_for_room || self.giving.iter().any(|giving| !giving.has_given())
+        let goes_on = is_planted(Fault::TakesInWhileHolding);
+        let gives = |giving: &Giving| match giving.stage {
+            donor::Stage::Asked => true,
+            donor::Stage::Holding => !goes_on,
+            donor::Stage::Sweeping(_) => false,
+        };
+        waits_for_room || self.giving.iter().any(gives)
     }
 
     /// Sends what was given for move `id`.

@@ -5,7 +5,9 @@
 mod cargo;
 mod donor;
 mod machine;
+mod relay;
 mod taker;
 
 pub use cargo::{Cargo, Docks, PARCELS, Parcel, docks};
 pub use machine::{Arrived, Give, HandOver, MoveReport};
+pub use relay::{Place, Relay, Stage};

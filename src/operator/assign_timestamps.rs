@@ -426,6 +426,11 @@ where
         true
     }
 
+    fn pins_state(&self) -> Option<&'static str> {
+        let own = "`assign_timestamps` behind them makes time of the records of its partition";
+        self.upstream.pins_state().or(Some(own))
+    }
+
     fn bound(&self) -> Option<&'static str> {
         Some("it makes the event time of the records of its partition")
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::config::Config;
 use crate::dataflow::{
     BuildContext, Collector, Emit, Pipeline, Polled, Sink, SinkConnector, Source, SourceConnector,
-    StepContext, TaskContext, TaskFactory,
+    Stages, StepContext, TaskContext,
 };
 use crate::error::Result;
 use crate::exchange::wake::wake_pair;
@@ -111,15 +111,27 @@ pub(super) fn run(pipeline: Pipeline, partitions: usize) {
         EdgeConfig { lane_batches: 1, batch_records: Some(1), linger: 0, parcels: 1, staged: 8 };
     let config = Config::default();
     let domains = draft.domains(partitions, &[]);
+    let stages = Stages::of(&draft.graph, partitions);
     let (mut tasks, mut shapes) = (Vec::new(), Vec::new());
     for (partition, seat) in seats.iter().enumerate() {
         let task = &TaskContext::new(partition, partitions, seat.wake.clone());
         let (seats, edge, config) = (&*seats, &edge, &config);
         let (layout, watermark, domains) = (0, Timestamp::MIN, &*domains);
-        let context =
-            BuildContext { task, seats, partitions, layout, watermark, edge, domains, config };
-        let make = |make: &mut TaskFactory| make(&context, None).expect("it opens");
-        tasks.extend(draft.factories.iter_mut().map(make));
+        for (index, make) in draft.factories.iter_mut().enumerate() {
+            let places = &*stages.places(index, partition);
+            let context = BuildContext {
+                task,
+                seats,
+                partitions,
+                layout,
+                watermark,
+                edge,
+                domains,
+                places,
+                config,
+            };
+            tasks.push(make(&context, None).expect("it opens"));
+        }
         shapes.extend(draft.graph.tasks.iter().map(|node| TaskShape {
             name: node.name.clone(),
             inputs: node.inputs.clone(),

@@ -65,6 +65,8 @@ impl RateLimit {
 impl<T: Send + 'static> Operator<T> for RateLimit {
     type Out = T;
     const NAME: &'static str = "rate_limit";
+    const PINS_STATE: Option<&'static str> =
+        Some("`rate_limit` behind them lets what is under way wait for its turn");
     const BOUND: Option<&'static str> = Some("each instance has its part of the rate");
 
     fn open(&mut self, context: &TaskContext) {

@@ -81,7 +81,8 @@ impl<T> Clone for SortByTime<T> {
 impl<T: Send + 'static> Operator<T> for SortByTime<T> {
     type Out = T;
     const NAME: &'static str = "sort_by_time";
-    const JUDGES_TIME: bool = true;
+    const PINS_STATE: Option<&'static str> =
+        Some("`sort_by_time` behind them compares times of records with the watermark");
     const BOUND: Option<&'static str> = Some("records that it holds back belong to no key");
 
     #[inline]

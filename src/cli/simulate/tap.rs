@@ -114,7 +114,7 @@ impl<P: Send> Lanes<Stamped<Event>, P> for Listening<P> {
             Intake::Progress(Progress::Watermark(time)) => note(Heard::Watermark(time)),
             Intake::Progress(Progress::Idle) => note(Heard::Idle),
             Intake::Nothing(Polled::Done) => note(Heard::End),
-            Intake::Nothing(_) | Intake::Barrier(_) => {}
+            Intake::Nothing(_) | Intake::Barrier(_) | Intake::Mark(_) => {}
         }
         intake
     }

@@ -110,6 +110,11 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
                     self.barrier = Some(Barrier::Arrived(barrier));
                     return Ok(false);
                 }
+                Intake::Mark(mark) => {
+                    if !self.pass_on(mark, step)? {
+                        return Ok(false);
+                    }
+                }
                 Intake::Progress(progress) => {
                     let signal = match progress {
                         Progress::Watermark(time) => Signal::Watermark(time),

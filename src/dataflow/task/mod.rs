@@ -22,7 +22,8 @@ use crate::dataflow::task::costs::KeyCosts;
 use crate::dataflow::task::rescaling::Settling;
 use crate::dataflow::{Chain, End, Flow, Folded, Passed, Signal};
 use crate::error::Result;
-use crate::hand_over::Parcel;
+use crate::exchange::planted::{Fault, is_planted};
+use crate::hand_over::{Parcel, Relay};
 use crate::metrics::{Tally, TaskMetrics};
 use crate::record::Batch;
 use crate::routing::{Move, Units};
@@ -51,6 +52,8 @@ pub struct ChainTask<C: Chain, E> {
     phase: Phase,
     /// The signal that has not come through the chain yet. Until it has, nothing else enters.
     passing: Option<Signal>,
+    /// What it does about marks that go through the stages that it is in.
+    relay: Option<Box<Relay>>,
     /// The barrier that has come in and not gone out yet. Until it has, nothing else enters.
     barrier: Option<Barrier>,
     /// Barriers that its source lets in behind that one.
@@ -85,6 +88,7 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             batch: Batch::new(),
             phase: Phase::Running,
             passing: None,
+            relay: None,
             barrier: None,
             barriers: VecDeque::new(),
             owes_time: false,
@@ -237,11 +241,16 @@ impl<C: Chain, E: End<C::Out> + 'static> Task for ChainTask<C, E> {
         let sent_before = self.end.sent();
         let started = step.now;
         let mut taken = 0;
-        let mut progressed = false;
         let mut is_open = self.end.retry(step)?;
+        let mut progressed = self.note_left();
         if self.phase == Phase::Running {
-            (taken, progressed) = self.advance(step)?;
+            let (records, has_moved) = self.advance(step)?;
+            taken = records;
+            progressed |= has_moved | self.note_left();
             is_open = self.end.is_open();
+        }
+        if is_planted(Fault::HoldAfterEnd) && self.phase == Phase::Closing && self.has_moves() {
+            progressed |= self.hand_over(step)?.1;
         }
         if is_open && self.phase != Phase::Running {
             progressed |= self.wind_up(step)?;

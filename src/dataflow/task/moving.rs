@@ -86,14 +86,15 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
         let mut progressed = false;
         loop {
             let is_quiet = self.passing.is_none() || is_planted(Fault::GiveBeforeQuiet);
-            let is_held = !self.end.is_marking() || is_planted(Fault::GiveBeforeHold);
+            let has_left = !self.is_under_way() || is_planted(Fault::GiveBeforeHoldHasLeft);
+            let is_held = !self.end.is_marking() && has_left || is_planted(Fault::GiveBeforeHold);
             let Some(moves) = self.moves() else { return Ok(progressed) };
             if !is_quiet || !is_held {
                 return Ok(progressed);
             }
             match moves.next_to_give(step.now) {
                 None => return Ok(progressed),
-                Some(Give::Hold(id)) => self.mark(Mark::hold(id), step)?,
+                Some(Give::Hold(id, domain)) => self.mark(Mark::hold(id, domain), step)?,
                 Some(Give::Units(moved)) => {
                     let moved = Arc::clone(moved);
                     self.give_units(&moved);
@@ -105,9 +106,35 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
 
     /// Puts a mark behind everything that was emitted.
     fn mark(&mut self, mark: Mark, step: &mut StepContext<'_>) -> Result<()> {
+        if let Some(relay) = &mut self.relay {
+            relay.enter(mark);
+        }
         self.end.mark(mark);
         self.end.retry(step)?;
         Ok(())
+    }
+
+    /// Whether a hold or a release is still on its way through the stage.
+    fn is_under_way(&self) -> bool {
+        self.relay.as_ref().is_some_and(|relay| relay.is_under_way())
+    }
+
+    /// Puts a mark that has come from within the stage behind everything that was emitted, unless
+    /// it is one that waits for other inputs, or has gone on; `false` if it waits for room.
+    pub(super) fn pass_on(&mut self, mark: Mark, step: &mut StepContext<'_>) -> Result<bool> {
+        debug_assert!(self.chain.is_quiet(), "what holds records back pins state before it");
+        let goes_on = self.relay.as_mut().is_some_and(|relay| relay.pass(mark));
+        if goes_on {
+            self.end.mark(mark);
+            return self.end.retry(step);
+        }
+        Ok(true)
+    }
+
+    /// Tells whoever heads the stage that marks have left it here; `true` if there were any.
+    pub(super) fn note_left(&mut self) -> bool {
+        let Some(relay) = &mut self.relay else { return false };
+        !self.end.is_marking() && relay.leave()
     }
 
     fn give_units(&mut self, moved: &Arc<Move>) {
@@ -161,11 +188,11 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
                 None => break,
                 Some(Arrived::State { moved, parcel }) => {
                     self.follow_ranges_to_take();
-                    let (id, donor) = (moved.id, moved.donor);
+                    let Move { id, domain, donor, .. } = *moved;
                     self.chain.handle(Handling::Install { moved, parcel }, &mut self.end);
-                    self.mark(Mark::Resume { id, donor }, step)?;
+                    self.mark(Mark::Resume { id, domain, donor }, step)?;
                     if is_planted(Fault::ReleaseBeforeOutputs) {
-                        self.mark(Mark::Release { id }, step)?;
+                        self.mark(Mark::Release { id, domain }, step)?;
                     }
                 }
                 Some(Arrived::Seen { id, lane }) => lanes.free(id, lane),
@@ -217,10 +244,10 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
             if flow == Flow::More {
                 break;
             }
-            if let Some(moves) = self.moves() {
-                moves.thawed(id);
-            }
-            self.mark(Mark::Release { id }, step)?;
+            let Some(moves) = self.moves() else { break };
+            moves.thawed(id);
+            let domain = moves.domain();
+            self.mark(Mark::Release { id, domain }, step)?;
             progressed |= self.close_released(step)?;
         }
         Ok(progressed)
@@ -228,7 +255,8 @@ impl<C: Chain, E: End<C::Out>> ChainTask<C, E> {
 
     /// Says of moves whose release is on all lanes that they are done.
     fn close_released(&mut self, step: &mut StepContext<'_>) -> Result<bool> {
-        if self.end.is_marking() {
+        let has_left = !self.is_under_way() || is_planted(Fault::DoneBeforeReleaseHasLeft);
+        if self.end.is_marking() || !has_left {
             return Ok(false);
         }
         let mut progressed = false;

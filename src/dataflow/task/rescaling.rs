@@ -9,7 +9,7 @@ use crate::dataflow::plan::BuildContext;
 use crate::dataflow::task::{ChainTask, Phase, StepContext};
 use crate::dataflow::{Chain, End, Flow, Handling, Signal, Task};
 use crate::error::Result;
-use crate::hand_over::Parcel;
+use crate::hand_over::{Parcel, Relay};
 use crate::routing::{Move, MoveId, Units};
 use crate::time::Timestamp;
 
@@ -40,6 +40,7 @@ impl<C: Chain, E: End<C::Out> + 'static> ChainTask<C, E> {
         context: &BuildContext<'_>,
     ) -> Self {
         let mut task = ChainTask::new(input, chain, end);
+        task.relay = Relay::over(context.places);
         if context.layout > 0 {
             task.settling = Some(Box::default());
             task.catch_up(Timestamp::MIN, context.watermark);
@@ -61,6 +62,7 @@ impl<C: Chain, E: End<C::Out> + 'static> ChainTask<C, E> {
             phase: self.phase,
             off: self.off,
             tallied: self.tallied,
+            relay: Relay::over(context.places),
             sent_known: if feeds_lanes { Vec::new() } else { self.sent_known },
             ..ChainTask::new(input, self.chain, end(context, Some(self.end))?)
         };

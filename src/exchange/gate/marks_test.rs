@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::exchange::gate::{Arrival, Gate, Swept};
+use crate::exchange::gate::{Arrival, EdgeTime, Gate, Swept};
 use crate::exchange::lane::{LaneSender, lane};
 use crate::exchange::mark::Mark;
 use crate::exchange::planted::{Fault, plant};
@@ -39,6 +39,7 @@ fn all(gate: &mut Gate<u64>) -> Vec<String> {
             Arrival::Batch => seen.push(format!("{:?}", batch.records)),
             Arrival::Progress(progress) => seen.push(format!("{progress:?}")),
             Arrival::Barrier(barrier) => seen.push(format!("barrier {barrier}")),
+            Arrival::Mark(mark) => seen.push(format!("{mark:?}")),
             Arrival::Nothing => return seen,
             Arrival::Ended => {
                 seen.push("end".to_owned());
@@ -50,7 +51,7 @@ fn all(gate: &mut Gate<u64>) -> Vec<String> {
 }
 
 fn hold(id: u32, watermark: i64) -> Mark {
-    Mark::Hold { id, watermark: watermark.into() }
+    Mark::Hold { id, domain: 0, watermark: watermark.into() }
 }
 
 #[test]
@@ -62,15 +63,15 @@ fn time_stands_at_a_hold_until_it_is_released() {
     assert_eq!(all(&mut gate), ["Watermark(Timestamp(10))"]);
     send(&mut donor, &[], Some(40));
     assert_eq!(all(&mut gate), [""; 0], "the donor's own time does not count");
-    mark(&mut taker, Mark::Resume { id: 1, donor: 0 });
-    mark(&mut taker, Mark::Release { id: 1 });
+    mark(&mut taker, Mark::Resume { id: 1, domain: 0, donor: 0 });
+    mark(&mut taker, Mark::Release { id: 1, domain: 0 });
     assert_eq!(all(&mut gate), ["Watermark(Timestamp(30))"]);
 }
 
 #[test]
 fn what_the_taker_sends_waits_for_what_the_donor_has_sent() {
     let ([mut donor, mut taker], mut gate) = two();
-    mark(&mut taker, Mark::Resume { id: 1, donor: 0 });
+    mark(&mut taker, Mark::Resume { id: 1, domain: 0, donor: 0 });
     send(&mut taker, &[2], None);
     assert_eq!(all(&mut gate), [""; 0]);
     send(&mut donor, &[1], None);
@@ -81,12 +82,12 @@ fn what_the_taker_sends_waits_for_what_the_donor_has_sent() {
 #[test]
 fn end_of_the_donors_lane_counts_as_its_hold() {
     let ([mut donor, mut taker], mut gate) = two();
-    mark(&mut taker, Mark::Resume { id: 1, donor: 0 });
+    mark(&mut taker, Mark::Resume { id: 1, domain: 0, donor: 0 });
     send(&mut taker, &[2], None);
     send(&mut donor, &[1], None);
     assert!(donor.try_end());
     assert_eq!(all(&mut gate), ["[1]", "[2]"]);
-    mark(&mut taker, Mark::Release { id: 1 });
+    mark(&mut taker, Mark::Release { id: 1, domain: 0 });
     assert!(taker.try_end());
     assert_eq!(all(&mut gate), ["end"], "a release without a hold is nothing");
 }
@@ -198,7 +199,7 @@ fn sweep_keeps_no_more_of_a_lane_than_it_holds_and_two_messages() {
 fn sweep_stops_at_a_resume_until_it_has_passed_the_hold() {
     let ([mut donor, mut taker], mut gate) = two();
     let (moved, [one, two, _]) = moved();
-    mark(&mut taker, Mark::Resume { id: 9, donor: 0 });
+    mark(&mut taker, Mark::Resume { id: 9, domain: 0, donor: 0 });
     send(&mut taker, &[two], None);
     gate.begin_sweep(moved);
     assert_eq!(sweep(&mut gate), [""; 0]);
@@ -222,4 +223,43 @@ fn batch_that_was_held_back_comes_first_once_its_lane_is_free() {
     assert_eq!(all(&mut gate), [""; 0], "that was for another move");
     gate.free(4, 0);
     assert_eq!(all(&mut gate), ["[1]", "[2]"]);
+}
+
+/// Two edges from two partitions each, by edge and partition.
+fn two_edges() -> ([[LaneSender<u64>; 2]; 2], Gate<u64>) {
+    let lanes = || (lane(CAPACITY, None, None), lane(CAPACITY, None, None));
+    let [(a, b), (c, d)] = [lanes(), lanes()];
+    let edges = vec![(vec![a.1, b.1], EdgeTime::Counts), (vec![c.1, d.1], EdgeTime::Counts)];
+    ([[a.0, b.0], [c.0, d.0]], Gate::over(edges))
+}
+
+#[test]
+fn each_edge_waits_for_a_hold_of_its_own_and_ends_it_by_a_release_of_its_own() {
+    let ([[mut donor, mut taker], [mut other_donor, mut other_taker]], mut gate) = two_edges();
+    for taker in [&mut taker, &mut other_taker] {
+        mark(taker, Mark::Resume { id: 1, domain: 0, donor: 0 });
+        send(taker, &[2], Some(30));
+    }
+    mark(&mut donor, hold(1, 10));
+    assert_eq!(all(&mut gate), ["[2]"], "the other edge's hold is still to come");
+    send(&mut other_donor, &[1], Some(20));
+    mark(&mut other_donor, hold(1, 20));
+    send(&mut donor, &[], Some(40));
+    assert_eq!(all(&mut gate), ["[1]", "[2]", "Watermark(Timestamp(10))"]);
+    mark(&mut other_taker, Mark::Release { id: 1, domain: 0 });
+    assert_eq!(all(&mut gate), [""; 0], "the lower hold stands");
+    mark(&mut taker, Mark::Release { id: 1, domain: 0 });
+    assert_eq!(all(&mut gate), ["Watermark(Timestamp(20))"]);
+}
+
+#[test]
+fn marks_within_a_stage_are_the_tasks_and_keep_their_place() {
+    let ([mut feeder, mut outside], mut gate) = two();
+    gate.pass_marks_of(0);
+    send(&mut feeder, &[1], Some(5));
+    mark(&mut feeder, Mark::Resume { id: 1, domain: 3, donor: 0 });
+    mark(&mut feeder, Mark::Barrier(7));
+    assert_eq!(all(&mut gate), ["[1]", "Resume { id: 1, domain: 3, donor: 0 }"]);
+    mark(&mut outside, Mark::Barrier(7));
+    assert_eq!(all(&mut gate), ["barrier 7"], "barriers are none of those");
 }

@@ -25,6 +25,9 @@ pub enum Arrival {
     Progress(Progress),
     /// This barrier has come on every lane that has not ended, and nothing behind it.
     Barrier(u64),
+    /// This mark has come over a lane of an edge whose marks are [passed on](Gate::pass_marks_of),
+    /// behind all that came before it.
+    Mark(Mark),
     /// No lane has anything now.
     Nothing,
     /// Every lane has ended.
@@ -56,11 +59,20 @@ pub struct Gate<T, P = Never, R = LaneReceiver<T, P>> {
     in_hand: Option<usize>,
     /// Event time of each lane that counts, and of each hold.
     inputs: Inputs,
-    /// Holds that have come and are not released, with their place among the inputs.
-    holds: Vec<(MoveId, usize)>,
+    /// Holds that have come and are not released.
+    holds: Vec<Held>,
     /// The barrier that some lanes have shown and others have not.
     barrier: Option<u64>,
     sweeps: Vec<sweep::Sweep>,
+}
+
+/// A hold that is not released. Where a stage feeds a gate over several edges each has its own.
+struct Held {
+    id: MoveId,
+    /// The edge over which it came.
+    edge: usize,
+    /// Its place among the inputs, if time of the edge counts.
+    input: Option<usize>,
 }
 
 struct Lane<T, P, R> {
@@ -78,6 +90,8 @@ struct Lane<T, P, R> {
     origin: usize,
     /// Its place among the inputs, if its time counts.
     input: Option<usize>,
+    /// Marks that go through a stage are the task's.
+    is_inside: bool,
 }
 
 impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
@@ -103,6 +117,7 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
                     edge,
                     origin,
                     input,
+                    is_inside: false,
                 });
             }
         }
@@ -116,6 +131,13 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
             barrier: None,
             sweeps: Vec::new(),
         }
+    }
+
+    /// Hands marks of moves that come over `edge` out to the task, which passes them on: the edge
+    /// lies within a stage.
+    pub fn pass_marks_of(&mut self, edge: usize) {
+        let lanes = self.lanes.iter_mut().filter(|lane| lane.edge == edge);
+        lanes.for_each(|lane| lane.is_inside = true);
     }
 
     /// Goes on from `watermark`: time does not go back to where its lanes begin, which are new.
@@ -261,17 +283,19 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
     fn may_pass(&self, index: usize, mark: &Mark) -> bool {
         match mark {
             Mark::Reroute { .. } => is_planted(Fault::LanePoppedPastMarker),
-            Mark::Resume { id, donor } => {
+            Mark::Resume { .. } if self.lanes[index].is_inside => true,
+            Mark::Resume { id, donor, .. } => {
                 is_planted(Fault::NoResumeWait)
-                    || self.has_hold(*id)
+                    || self.has_hold(*id, self.lanes[index].edge)
                     || self.lanes[self.lane_of(index, *donor)].has_ended
             }
             Mark::Barrier(_) | Mark::Hold { .. } | Mark::Release { .. } => true,
         }
     }
 
-    fn has_hold(&self, id: MoveId) -> bool {
-        self.holds.iter().any(|(held, _)| *held == id)
+    fn has_hold(&self, id: MoveId, edge: usize) -> bool {
+        let is_any = is_planted(Fault::HoldOfAnyEdge);
+        self.holds.iter().any(|held| held.id == id && (held.edge == edge || is_any))
     }
 
     /// The lane of partition `origin`, among those of the edge of lane `index`.
@@ -289,8 +313,13 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
         let progress = match message {
             Message::Batch(arrived) => return Some(self.arrive(index, arrived, batch)),
             Message::End => self.end(index, batch),
-            Message::Mark(Mark::Hold { id, watermark }) => self.hold(id, watermark),
-            Message::Mark(Mark::Release { id }) => self.release(id),
+            Message::Mark(mark)
+                if self.lanes[index].is_inside && mark.through_stage().is_some() =>
+            {
+                return Some(Arrival::Mark(mark));
+            }
+            Message::Mark(Mark::Hold { id, watermark, .. }) => self.hold(index, id, watermark),
+            Message::Mark(Mark::Release { id, .. }) => self.release(index, id),
             Message::Mark(Mark::Barrier(barrier)) => {
                 debug_assert!(self.barrier.is_none_or(|open| open == barrier), "one at a time");
                 self.barrier = Some(barrier);
@@ -329,17 +358,22 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
         if std::mem::take(&mut batch.goes_idle) { self.inputs.set_idle(input) } else { None }
     }
 
-    fn hold(&mut self, id: MoveId, watermark: Timestamp) -> Option<Progress> {
-        let (input, progress) = self.inputs.hold(watermark);
-        self.holds.push((id, input));
+    fn hold(&mut self, index: usize, id: MoveId, watermark: Timestamp) -> Option<Progress> {
+        let Lane { edge, input, .. } = self.lanes[index];
+        let (input, progress) = match input.map(|_| self.inputs.hold(watermark)) {
+            Some((input, progress)) => (Some(input), progress),
+            None => (None, None),
+        };
+        self.holds.push(Held { id, edge, input });
         progress
     }
 
     /// Ends a hold; a donor that had ended sent none.
-    fn release(&mut self, id: MoveId) -> Option<Progress> {
-        let at = self.holds.iter().position(|(held, _)| *held == id)?;
-        let (_, input) = self.holds.swap_remove(at);
-        self.inputs.end(input).filter(|told| *told != Progress::Watermark(Timestamp::MAX))
+    fn release(&mut self, index: usize, id: MoveId) -> Option<Progress> {
+        let edge = self.lanes[index].edge;
+        let at = self.holds.iter().position(|held| held.id == id && held.edge == edge)?;
+        let ended = self.inputs.end(self.holds.swap_remove(at).input?);
+        ended.filter(|told| *told != Progress::Watermark(Timestamp::MAX))
     }
 
     /// The barrier that all live lanes have shown; they go on then.

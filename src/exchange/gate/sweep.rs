@@ -40,8 +40,8 @@ pub(super) struct Sweep {
     /// By lane, how many of the messages that wait there it has looked at; `None`: it is done with
     /// the lane.
     passed: Vec<Option<usize>>,
-    /// Holds that it has passed.
-    holds: Vec<MoveId>,
+    /// Holds that it has passed, each with its edge.
+    holds: Vec<(MoveId, usize)>,
 }
 
 impl Sweep {
@@ -173,7 +173,7 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
         if self.lanes[lane].has_ended {
             return Look::End;
         }
-        let sweep = &mut self.sweeps[at];
+        let (sweep, edge) = (&mut self.sweeps[at], self.lanes[lane].edge);
         match &mut self.lanes[lane].queue[passed] {
             Message::Batch(batch) => {
                 let mut pulled = Batch::new();
@@ -183,10 +183,10 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
             Message::End => Look::End,
             Message::Mark(Mark::Reroute { id }) if *id == sweep.moved.id => Look::Marker,
             Message::Mark(Mark::Hold { id, .. }) => {
-                sweep.holds.push(*id);
+                sweep.holds.push((*id, edge));
                 Look::Pass
             }
-            Message::Mark(Mark::Resume { id, donor }) => {
+            Message::Mark(Mark::Resume { id, donor, .. }) => {
                 let (id, donor) = (*id, *donor);
                 if self.has_hold_passed(at, lane, id, donor) { Look::Pass } else { Look::Stop }
             }
@@ -197,13 +197,13 @@ impl<T, P, R: Receive<T, P>> Gate<T, P, R> {
     /// Whether what the donor of move `id` has sent lies behind a sweep, so that it may pass what
     /// the taker sends.
     fn has_hold_passed(&self, at: usize, lane: usize, id: MoveId, donor: usize) -> bool {
-        let sweep = &self.sweeps[at];
+        let (sweep, edge) = (&self.sweeps[at], self.lanes[lane].edge);
         let donors = self.lane_of(lane, donor);
         let has_ended = self.lanes[donors].has_ended
             || (sweep.passed[donors].is_none()
                 && matches!(self.lanes[donors].queue.back(), Some(Message::End)));
         let is_free = is_planted(Fault::SweepPastResume);
-        self.has_hold(id) || sweep.holds.contains(&id) || has_ended || is_free
+        self.has_hold(id, edge) || sweep.holds.contains(&(id, edge)) || has_ended || is_free
     }
 
     /// The marker of a sweep goes, and the sweep is done with the lane.

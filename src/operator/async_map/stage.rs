@@ -184,6 +184,10 @@ where
         self.line.is_empty()
     }
 
+    fn pins_state(&self) -> Option<&'static str> {
+        Some("`async_map` behind them lets what is under way wait for its future")
+    }
+
     fn describe(&self, names: &mut Vec<&'static str>) {
         names.push(NAME);
     }
