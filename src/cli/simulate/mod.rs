@@ -63,11 +63,16 @@ fn simulate(seeds: Range<u64>) -> (Summary, Vec<String>) {
     (summary, wrong)
 }
 
-/// Runs the job of `seed` whose keys move all the time, and for every fourth seed one whose keys
-/// lie in ranges besides; says in a line what went wrong.
+/// Runs the job of `seed` whose keys move all the time, for every fourth seed one whose keys lie in
+/// ranges besides, and for every other fourth one with local edges behind keys; says in a line what
+/// went wrong.
 fn simulate_moves(seed: u64, summary: &mut Summary) -> std::result::Result<(), String> {
-    let ranged = seed.is_multiple_of(4).then(|| MovingJob::ranged(seed));
-    for job in std::iter::once(MovingJob::seeded(seed)).chain(ranged) {
+    let other = match seed % 4 {
+        0 => Some(MovingJob::ranged(seed)),
+        2 => Some(MovingJob::branched(seed)),
+        _ => None,
+    };
+    for job in std::iter::once(MovingJob::seeded(seed)).chain(other) {
         let checked = catch_unwind(AssertUnwindSafe(|| job.check()));
         summary.moves +=
             checked.unwrap_or_else(|panic| Err(format!("it panicked: {}", message(&*panic))))?;

@@ -6,6 +6,8 @@
 //! own wake or its own time makes it run again, so a forgotten wake-up shows as a stuck job.
 
 #[cfg(any(test, feature = "cli"))]
+mod branches;
+#[cfg(any(test, feature = "cli"))]
 mod closing;
 #[cfg(any(test, feature = "cli"))]
 mod events;
@@ -14,6 +16,8 @@ mod moves;
 mod moves_test;
 #[cfg(any(test, feature = "cli"))]
 mod moving_job;
+#[cfg(any(test, feature = "cli"))]
+mod numbering;
 mod parts;
 mod rescales;
 
@@ -30,6 +34,7 @@ use crate::testing::Random;
 pub(crate) use crate::testing::simulation::moves::RandomMoves;
 #[cfg(any(test, feature = "cli"))]
 pub(crate) use crate::testing::simulation::moving_job::MovingJob;
+pub(crate) use crate::testing::simulation::parts::SingleSteps;
 use crate::testing::simulation::parts::{Rest, Simulatable, job_of};
 use crate::time::{Clock, ManualClock, Nanos, Timestamp};
 
@@ -91,6 +96,7 @@ pub struct Simulation {
     rescales: Option<u64>,
     parcels: usize,
     staged: usize,
+    tasks: Option<SingleSteps>,
 }
 
 impl Simulation {
@@ -110,6 +116,7 @@ impl Simulation {
             rescales: None,
             parcels: PARCELS,
             staged: STAGED_RECORDS,
+            tasks: None,
         }
     }
 
@@ -174,6 +181,13 @@ impl Simulation {
     #[cfg(any(test, feature = "cli"))]
     pub(crate) fn staged(mut self, records: usize) -> Simulation {
         self.staged = records;
+        self
+    }
+
+    /// Steps tasks one by one, so that local edges fill; otherwise every other step is a turn.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn single_steps(mut self, steps: SingleSteps) -> Simulation {
+        self.tasks = Some(steps);
         self
     }
 
@@ -269,7 +283,7 @@ pub struct Simulated {
 const JUMP_ONE_IN: u64 = 64;
 /// The longest jump in nanoseconds is 2 to the power of this: 73 minutes.
 const JUMP_BITS_MAX: u64 = 42;
-/// How rarely the slow partition may be chosen while others could run.
+/// How rarely the slow partition, or task, may be chosen while others could run.
 const SLOW_ONE_IN: u64 = 32;
 
 impl Simulated {
@@ -388,8 +402,13 @@ impl Simulated {
     fn run_one(&mut self, index: usize) -> Result<()> {
         let partition = &mut self.job.partitions[index];
         let bed = &mut self.job.beds[index];
-        let (progressed, done) = if self.runs.random.one_in(2) {
-            let task = self.runs.random.index(partition.task_count());
+        let count = partition.task_count();
+        let random = &mut self.runs.random;
+        let single = match self.runs.asked.tasks {
+            None => random.one_in(2).then(|| random.index(count)),
+            Some(tasks) => tasks.pick(count, random),
+        };
+        let (progressed, done) = if let Some(task) = single {
             (partition.step(task)?.progressed, partition.is_done())
         } else {
             // As on a thread: announce, look, and sleep only if there was nothing.

@@ -48,6 +48,50 @@ fn moved_keys_lose_nothing_and_keep_their_order_and_their_time() {
     assert!(moves > 1_500, "{moves} moves");
 }
 
+/// As many as `SEEDS` says.
+#[test]
+fn keys_in_front_of_local_edges_move_and_lose_nothing_and_keep_their_order_and_their_time() {
+    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    let mut moves = 0;
+    for seed in 0..seeds.unwrap_or(120) {
+        let run = MovingJob::branched(seed);
+        match catch_unwind(AssertUnwindSafe(|| run.check())) {
+            Ok(Ok(moved)) => moves += moved,
+            Ok(Err(wrong)) => panic!("seed {seed}: {wrong}"),
+            Err(_) => panic!("seed {seed} panicked"),
+        }
+    }
+    println!("{moves} moves");
+    assert!(moves > 500, "{moves} moves");
+}
+
+#[test]
+fn keys_in_front_of_local_edges_move_between_threads() {
+    let mut units = 0;
+    for seed in 0..16 {
+        match MovingJob::branched_on_threads(seed, 3, 2_000).check_on_threads() {
+            Ok(moves) => units += moves.groups + moves.keys,
+            Err(wrong) => panic!("seed {seed}: {wrong}"),
+        }
+    }
+    assert!(units > 50, "{units} units moved");
+}
+
+#[test]
+fn jobs_with_local_edges_behind_keys_get_more_partitions_and_fewer() {
+    let mut rescales = 0;
+    for seed in 0..80 {
+        let run = MovingJob::branched(seed);
+        if run.can_rescale() {
+            match run.check_rescaled() {
+                Ok(rescaled) => rescales += rescaled,
+                Err(wrong) => panic!("seed {seed}: {wrong}"),
+            }
+        }
+    }
+    assert!(rescales > 60, "{rescales} rescales");
+}
+
 #[test]
 fn jobs_that_get_more_partitions_and_fewer_lose_nothing_and_keep_order_and_time() {
     let mut rescales = 0;
@@ -169,6 +213,19 @@ const FAULTS_OF_RANGES: [Fault; 10] = [
     Fault::MovesOutOfOrder,
 ];
 
+/// Those that jobs show with local edges behind keyed tasks.
+const FAULTS_OF_STAGES: [Fault; 9] = [
+    Fault::TakesInWhileHolding,
+    Fault::GiveBeforeHoldHasLeft,
+    Fault::DoneBeforeReleaseHasLeft,
+    Fault::OpenBatchNotUnderWay,
+    Fault::ReleaseWithFirst,
+    Fault::ResumeWithLast,
+    Fault::HoldWithFirst,
+    Fault::HoldOfAnyEdge,
+    Fault::HoldAfterEnd,
+];
+
 #[test]
 #[ignore = "some faults show once in ten thousands of seeds: minutes in all"]
 fn every_planted_fault_is_caught() {
@@ -179,6 +236,12 @@ fn every_planted_fault_is_caught() {
 #[ignore = "some faults show once in thousands of seeds: a minute in all"]
 fn every_planted_fault_of_ranges_is_caught() {
     every_one_is_caught(&FAULTS_OF_RANGES, MovingJob::ranged);
+}
+
+#[test]
+#[ignore = "some faults show once in thousands of seeds: minutes in all"]
+fn every_planted_fault_of_stages_is_caught() {
+    every_one_is_caught(&FAULTS_OF_STAGES, MovingJob::branched);
 }
 
 /// Those of which a seed below 40 makes a wrong result; others make jobs that stand still, which
@@ -202,12 +265,28 @@ fn faults_that_show_soon_are_caught() {
         Fault::EndsUnderMove,
         Fault::SinkNotFlushed,
     ];
-    for fault in soon {
-        plant(Some(fault));
-        let wrong = first_wrong(0..40, MovingJob::seeded);
-        plant(None);
-        assert!(wrong.is_some(), "{fault:?}");
-    }
+    soon.into_iter().for_each(|fault| is_caught_soon(fault, 40, MovingJob::seeded));
+}
+
+/// The others show once in hundreds of seeds, or more.
+#[test]
+fn faults_of_stages_that_show_soon_are_caught() {
+    let soon = [
+        Fault::TakesInWhileHolding,
+        Fault::GiveBeforeHoldHasLeft,
+        Fault::OpenBatchNotUnderWay,
+        Fault::ReleaseWithFirst,
+        Fault::HoldWithFirst,
+        Fault::HoldAfterEnd,
+    ];
+    soon.into_iter().for_each(|fault| is_caught_soon(fault, 200, MovingJob::branched));
+}
+
+fn is_caught_soon(fault: Fault, seeds: u64, job: fn(u64) -> MovingJob) {
+    plant(Some(fault));
+    let wrong = first_wrong(0..seeds, job);
+    plant(None);
+    assert!(wrong.is_some(), "{fault:?}");
 }
 
 fn every_one_is_caught(faults: &[Fault], job: fn(u64) -> MovingJob) {

@@ -1,212 +1,28 @@
 //! Jobs whose keys move all the time, and what each of their results has to be.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-
-use serde::{Deserialize, Serialize};
-
 use crate::config::PreAggregate;
 #[cfg(test)]
 use crate::config::{BatchSize, Config, Rebalance};
-use crate::dataflow::{
-    DataStream, Due, Emit, EmitAt, Flow, KeyContext, KeyedOperator, Pipeline, Sink, SinkConnector,
-    TaskContext, Timed,
-};
+use crate::dataflow::{DataStream, EmitAt, Pipeline, Timed};
 #[cfg(test)]
 use crate::engine::Engine;
-use crate::error::Result;
-use crate::exchange::wake::Wake;
 #[cfg(test)]
 use crate::metrics::MovesReport;
-use crate::record::{Batch, Either, Never};
 #[cfg(test)]
 use crate::routing::key_group;
 use crate::routing::{KeyedPartitioner, Ranges};
 #[cfg(test)]
 use crate::supervisor::Proposal;
 use crate::testing::Random;
+use crate::testing::simulation::branches::Branches;
 use crate::testing::simulation::closing::{Closing, Counted, Counts};
 use crate::testing::simulation::events::{Event, Feed, Feeds, KEYS, RANGED_KEYS, TwoInEach};
-use crate::testing::simulation::{RandomMoves, Simulated, Simulation};
-use crate::time::Nanos;
+use crate::testing::simulation::numbering::{Log, Numbering, Slow, Times, append, staged};
+use crate::testing::simulation::{RandomMoves, Simulated, Simulation, SingleSteps};
 use crate::time::watermark::Monotone;
 
 /// Events of one source, at most.
 const COUNT: u32 = 120;
-/// Event time between a record and what its timer makes. All times are even.
-const TIMER_MS: i64 = 6;
-
-/// What went wrong, as the operators see it.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Log {
-    fn note(&self, text: String) {
-        self.0.lock().expect("nobody panics").push(text);
-    }
-}
-
-/// Numbers what it sends on for each key, checks that what comes is numbered without a gap, and
-/// sends each event once more when its timer fires.
-#[derive(Clone)]
-struct Numbering {
-    name: &'static str,
-    log: Log,
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct Numbers {
-    came: BTreeMap<u16, u32>,
-    made: u32,
-    timers: Vec<(i64, u8)>,
-}
-
-impl Numbering {
-    fn take<E: Emit<Event>>(
-        &mut self,
-        event: Event,
-        state: &mut Numbers,
-        context: &mut KeyContext<'_, u8, E>,
-    ) {
-        let last = state.came.entry(event.maker).or_default();
-        if event.number != *last + 1 {
-            self.log.note(format!("{}: {event:?} after number {last}", self.name));
-        }
-        *last = event.number;
-        if context.watermark().as_millis() >= event.time {
-            self.log.note(format!("{}: {event:?} is late at {}", self.name, context.watermark()));
-        }
-        state.made += 1;
-        let key = *context.key();
-        let maker = 1_000 + u16::from(key);
-        context.emit(Event { maker, number: state.made, ..event });
-        let at = event.time + TIMER_MS;
-        state.timers.push((at, event.key));
-        context.wake_at(at.into());
-    }
-
-    fn fire<E: Emit<Event>>(
-        &mut self,
-        due: Due,
-        state: &mut Numbers,
-        context: &mut KeyContext<'_, u8, E>,
-    ) {
-        state.timers.sort_by_key(|timer| timer.0);
-        while let Some((at, event_key)) = state.timers.first().copied() {
-            if at > due.until.as_millis() {
-                break;
-            }
-            state.timers.remove(0);
-            state.made += 1;
-            let maker = 1_000 + u16::from(*context.key());
-            let event = Event { key: event_key, maker, number: state.made, time: at };
-            context.emit_at(event, at.into());
-        }
-    }
-
-    fn end(&mut self, key: u8, state: &Numbers) {
-        if !state.timers.is_empty() {
-            self.log.note(format!("{}: key {key} ends with {:?}", self.name, state.timers));
-        }
-    }
-}
-
-macro_rules! numbering_takes {
-    ($record:ty, $event:expr) => {
-        impl KeyedOperator<u8, $record> for Numbering {
-            type Out = Event;
-            type State = Numbers;
-            type Partial = Never;
-            const NAME: &'static str = "numbering";
-
-            fn on_record<E: Emit<Event>>(
-                &mut self,
-                record: $record,
-                state: &mut Numbers,
-                context: &mut KeyContext<'_, u8, E>,
-            ) {
-                let event: fn($record) -> Event = $event;
-                self.take(event(record), state, context);
-            }
-
-            fn on_partial<E: Emit<Event>>(
-                &mut self,
-                partial: Never,
-                _: &mut Numbers,
-                _: &mut KeyContext<'_, u8, E>,
-            ) {
-                match partial {}
-            }
-
-            fn on_event_time<E: Emit<Event>>(
-                &mut self,
-                due: Due,
-                state: &mut Numbers,
-                context: &mut KeyContext<'_, u8, E>,
-            ) -> Flow {
-                self.fire(due, state, context);
-                Flow::Done
-            }
-
-            fn on_end<E: Emit<Event>>(
-                &mut self,
-                state: &mut Numbers,
-                context: &mut KeyContext<'_, u8, E>,
-            ) {
-                self.end(*context.key(), state);
-            }
-        }
-    };
-}
-
-numbering_takes!(Event, |event| event);
-numbering_takes!(Either<Event, Event>, |either| match either {
-    Either::Left(event) | Either::Right(event) => event,
-});
-
-/// A sink that takes few records at a time, and checks their numbers.
-#[derive(Clone, Default)]
-struct Slow {
-    seen: Arc<Mutex<BTreeMap<u16, u32>>>,
-    log: Log,
-    calls: u64,
-    waker: Option<Wake>,
-}
-
-impl SinkConnector for Slow {
-    type Item = Event;
-    type Sink = Slow;
-
-    fn name(&self) -> String {
-        "slow".to_owned()
-    }
-
-    fn open(&mut self, context: &TaskContext) -> Result<Slow> {
-        Ok(Slow { waker: Some(context.waker.clone()), ..self.clone() })
-    }
-}
-
-impl Sink for Slow {
-    type Item = Event;
-
-    fn write(&mut self, batch: &mut Batch<Event>, _: Nanos) -> Result<()> {
-        self.calls += 1;
-        if self.calls.is_multiple_of(3) {
-            let event = batch.records.remove(0);
-            let mut seen = self.seen.lock().expect("nobody panics");
-            let last = seen.entry(event.maker).or_default();
-            if event.number != *last + 1 {
-                self.log.note(format!("sink: {event:?} after number {last}"));
-            }
-            *last = event.number;
-        }
-        if let (false, Some(waker)) = (batch.is_empty(), &self.waker) {
-            waker.wake();
-        }
-        Ok(())
-    }
-}
-
 /// A job, by its seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
@@ -235,6 +51,8 @@ pub(crate) struct MovingJob {
     keys: u8,
     /// Where the learned ranges of its keys begin, if they lie in such.
     ranges: Option<Vec<u8>>,
+    /// What stands behind keyed tasks on their partitions, in place of the shape.
+    branches: Option<Branches>,
     log: Log,
 }
 
@@ -254,6 +72,7 @@ impl MovingJob {
             count: COUNT,
             keys: KEYS,
             ranges: None,
+            branches: None,
             log: Log::default(),
         }
     }
@@ -275,11 +94,19 @@ impl MovingJob {
         }
     }
 
+    /// One with local edges behind its keyed tasks.
+    pub(crate) fn branched(seed: u64) -> MovingJob {
+        let mut random = Random::seeded(seed ^ 0xed6e);
+        let branches = Branches::drawn(&mut random);
+        let closing = Closing::drawn(&mut random);
+        MovingJob { branches: Some(branches), closing, count: COUNT / 4, ..MovingJob::seeded(seed) }
+    }
+
     fn edges(&self) -> u16 {
         if self.shape == Shape::Join { 2 } else { 1 }
     }
 
-    fn feeds(&self, pipeline: &Pipeline, edge: u16) -> DataStream<impl TimedEvents> {
+    pub(super) fn feeds(&self, pipeline: &Pipeline, edge: u16) -> DataStream<impl TimedEvents> {
         pipeline
             .source(self.feed(edge))
             .assign_timestamps(|event: &Event| event.time, Monotone::new())
@@ -289,7 +116,21 @@ impl MovingJob {
         Feeds { seed: self.seed, edge, count: self.count, keys: self.keys }
     }
 
-    fn stage(&self, name: &'static str) -> Numbering {
+    /// A sink that takes little at once.
+    pub(super) fn slow(&self) -> Slow {
+        Slow::new(self.log.clone())
+    }
+
+    /// Counts what `records` brings.
+    pub(super) fn count<C, Q>(&self, records: DataStream<C>, groups: &Q) -> Counted
+    where
+        C: TimedEvents,
+        Q: KeyedPartitioner<u8>,
+    {
+        self.closing.count(records, Event::key, groups.clone())
+    }
+
+    pub(super) fn stage(&self, name: &'static str) -> Numbering {
         Numbering { name, log: self.log.clone() }
     }
 
@@ -307,6 +148,9 @@ impl MovingJob {
     where
         Q: KeyedPartitioner<u8>,
     {
+        if let Some(branches) = self.branches {
+            return branches.build(self, pipeline, groups);
+        }
         if self.shape == Shape::Count {
             return Some(self.closing.count(self.feeds(pipeline, 0), Event::key, groups.clone()));
         }
@@ -319,7 +163,7 @@ impl MovingJob {
         let events = self.feeds(pipeline, 0).key_by(Event::key).partition_by(groups.clone());
         let first = events.apply_keyed(self.stage("first"));
         if self.shape == Shape::Sink {
-            first.sink(Slow { log: self.log.clone(), ..Slow::default() });
+            first.sink(self.slow());
             return None;
         }
         let halves = first.key_by(|event| event.key / 2).partition_by(groups.clone());
@@ -334,28 +178,32 @@ impl MovingJob {
 
     /// What the events that the stages make of those of the sources come to.
     fn expected(&self) -> Counts {
+        if let Some(branches) = self.branches {
+            return self.closing.expected(branches.times(self));
+        }
         let stages = match self.shape {
             Shape::Stages => 2,
             Shape::MoreStages => 3,
             Shape::Join => 1,
             Shape::Count | Shape::Sink => 0,
         };
-        let mut times = BTreeMap::<u8, Vec<i64>>::new();
+        let mut times = Times::new();
         for edge in 0..self.edges() {
-            for partition in 0..self.partitions {
-                let mut feed = Feed::new(&self.feed(edge), partition);
-                while let Some(event) = feed.next() {
-                    // Every stage sends an event on, and once more when its timer fires.
-                    for timers in 0..=stages {
-                        let time = event.time + timers * TIMER_MS;
-                        let ways = [1, stages, stages * (stages - 1) / 2, 1][timers as usize];
-                        let times = times.entry(event.key).or_default();
-                        times.extend((0..ways).map(|_| time));
-                    }
-                }
+            append(&mut times, self.times(edge));
+        }
+        self.closing.expected((0..stages).fold(times, |times, _| staged(times)))
+    }
+
+    /// What the sources of an edge send.
+    pub(super) fn times(&self, edge: u16) -> Times {
+        let mut times = Times::new();
+        for partition in 0..self.partitions {
+            let mut feed = Feed::new(&self.feed(edge), partition);
+            while let Some(event) = feed.next() {
+                times.entry(event.key).or_default().push(event.time);
             }
         }
-        self.closing.expected(times)
+        times
     }
 
     fn hashes() -> Vec<u64> {
@@ -368,9 +216,24 @@ impl MovingJob {
         MovingJob { partitions, count, ..MovingJob::seeded(seed) }
     }
 
+    /// As [`branched`](Self::branched), longer, for threads.
+    #[cfg(test)]
+    pub(crate) fn branched_on_threads(seed: u64, partitions: usize, count: u32) -> MovingJob {
+        MovingJob { partitions, count, ..MovingJob::branched(seed) }
+    }
+
+    /// Whether it can go over to more partitions or fewer.
+    #[cfg(test)]
+    pub(crate) fn can_rescale(&self) -> bool {
+        self.branches.is_none_or(|branches| !branches.is_rooted())
+    }
+
     /// How many keyed tasks it has.
     #[cfg(test)]
     fn domains(&self) -> usize {
+        if let Some(branches) = self.branches {
+            return branches.domains();
+        }
         match self.shape {
             Shape::Stages => 3,
             Shape::MoreStages => 4,
@@ -472,6 +335,10 @@ impl MovingJob {
             .pre_aggregate(self.pre_aggregate)
             .steps_max(4_000_000)
             .moves(moves);
+        if self.branches.is_some() {
+            let turn_in = *random.one_of(&[2, 4, 16]);
+            simulation = simulation.single_steps(SingleSteps { turn_in, slow: random.index(8) });
+        }
         if let Some(one_in) = rescale_in {
             simulation = simulation.rescales(one_in);
         }
@@ -485,10 +352,7 @@ impl MovingJob {
 
     /// What is wrong with what it did, if anything is.
     fn verdict(&self, counted: Option<Counted>) -> std::result::Result<(), String> {
-        let said = self.log.0.lock().expect("nobody panics");
-        if let Some(first) = said.first() {
-            return Err(format!("{} findings, first {first}", said.len()));
-        }
+        self.log.verdict()?;
         let Some(counted) = counted else { return Ok(()) };
         if self.ranges.is_some() {
             self.closing.check_order(&counted)?;
@@ -502,6 +366,6 @@ impl MovingJob {
 }
 
 /// A chain of events with event time.
-trait TimedEvents: crate::dataflow::Chain<Out = Event, Time = Timed> {}
+pub(super) trait TimedEvents: crate::dataflow::Chain<Out = Event, Time = Timed> {}
 
 impl<C: crate::dataflow::Chain<Out = Event, Time = Timed>> TimedEvents for C {}

@@ -10,10 +10,11 @@ use crate::error::Result;
 use crate::exchange::wake::{Sleeper, Wake, wake_pair};
 use crate::metrics::{Detail, Registry};
 use crate::runtime::Partition;
+use crate::testing::Random;
 use crate::testing::executor::Futures;
-use crate::testing::simulation::Simulation;
 use crate::testing::simulation::moves::Mover;
 use crate::testing::simulation::rescales::Rescales;
+use crate::testing::simulation::{SLOW_ONE_IN, Simulation};
 use crate::time::{ManualClock, Nanos};
 
 /// What stands between two runs of a partition.
@@ -25,6 +26,27 @@ pub(super) enum Rest {
     Asleep(Option<Nanos>),
     /// All its tasks are done.
     Done,
+}
+
+/// Steps of single tasks, rather than of whole partitions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SingleSteps {
+    /// One step in so many is a whole turn.
+    pub(crate) turn_in: u64,
+    /// Index of a task that is seldom stepped by itself.
+    pub(crate) slow: usize,
+}
+
+impl SingleSteps {
+    /// Index of one of `count` tasks; `None` for a turn.
+    pub(super) fn pick(self, count: usize, random: &mut Random) -> Option<usize> {
+        if random.one_in(self.turn_in) {
+            return None;
+        }
+        let task = random.index(count);
+        let is_passed_over = task == self.slow % count && !random.one_in(SLOW_ONE_IN);
+        Some(if is_passed_over { (task + 1) % count } else { task })
+    }
 }
 
 /// A partition's bed.
