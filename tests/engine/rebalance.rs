@@ -5,9 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use millstream::config::PreAggregate;
-use millstream::connector::iterator;
+use millstream::connector::{blackhole, iterator};
+use millstream::dataflow::Emit;
+use millstream::operator::{ProcessContext, ProcessFunction};
 use millstream::prelude::*;
+use millstream::routing::Modulo;
 use millstream::supervisor::{Action, Decision, LoadView, RebalancePolicy, Rule, Unit, Verdict};
+use millstream::time::watermark::Monotone;
 
 use crate::{engine, sorted};
 
@@ -156,4 +160,100 @@ fn policy_that_panics_is_not_asked_again_and_the_job_goes_on() {
     assert_eq!((report.moves.groups, advised.views.load(Ordering::Relaxed)), (0, 1));
     let text = advised.log.text();
     assert!(text.contains("it panicked: no idea; it is not asked again"), "{text}");
+}
+
+/// Says which numbers of a key and a way do not follow on the one before.
+#[derive(Clone)]
+struct Gaps;
+
+/// Key, by which of two ways it came, how-manieth of its key.
+type Numbered = (u64, usize, u64);
+
+impl ProcessFunction<u64, Numbered> for Gaps {
+    type Out = Numbered;
+    type State = [u64; 2];
+    const NAME: &'static str = "gaps";
+
+    fn on_record<E: Emit<Numbered>>(
+        &mut self,
+        (key, way, number): Numbered,
+        last: &mut [u64; 2],
+        context: &mut ProcessContext<'_, '_, u64, E>,
+    ) {
+        if number != last[way] + 1 {
+            context.emit((key, way, number));
+        }
+        last[way] = number;
+    }
+}
+
+#[test]
+fn keys_in_front_of_forks_cuts_and_unions_go_to_and_fro_and_keep_their_order() {
+    // The groups of all keys from side to side.
+    let advised = Advised::by(|view: &LoadView, before| {
+        let domain = &view.domains[0];
+        let (from, to) = (before % 2, 1 - before % 2);
+        // `Modulo` reverses the twelve bits of a key's group.
+        let groups = (0..KEYS as u16).map(|key| key.reverse_bits() >> 4);
+        let own = groups.filter(|group| usize::from(domain.owners[usize::from(*group)]) == from);
+        let units = own.map(Unit::Group).collect();
+        vec![Action::Move { domain: 0, units, from, to }]
+    });
+    let (made, views) = (Arc::new(AtomicU64::new(0)), Arc::clone(&advised.views));
+    let making = Arc::clone(&made);
+    let is_enough = move || views.load(Ordering::Relaxed) >= 8;
+    let records = (0..2_000_000_000).take_while(move |_| !is_enough()).inspect(move |_| {
+        making.fetch_add(1, Ordering::Relaxed);
+    });
+    let pipeline = Pipeline::new("branches");
+    let keyed = pipeline.source(iterator(records)).key_by(|record: &u64| record % KEYS);
+    let numbered = keyed.partition_by(Modulo).emit_at(EmitAt::EachRecord).count();
+    let [one, other] = numbered.boxed().fork();
+    let by_way = |way| move |(key, number): (u64, u64)| (key, way, number);
+    let both = one.map(by_way(0)).union(other.boxed().map(by_way(1)));
+    let [both, all] = both.fork();
+    let gaps = both.key_by(|record| record.0).process(Gaps).collect();
+    let counted = all.filter(|_| true).key_by(|record| (record.0, record.1)).count().collect();
+    let report = advised.engine.run(pipeline).expect("the job goes on whatever the policy does");
+    assert!(report.moves.groups >= KEYS, "{:?}: {}", report.moves, advised.log.text());
+    let made = made.load(Ordering::Relaxed);
+    let ways = (0..KEYS).flat_map(|key| [(key, 0), (key, 1)]);
+    let of_key = |key: u64| made / KEYS + u64::from(key < made % KEYS);
+    let expected: Vec<_> = ways.map(|(key, way)| ((key, way), of_key(key))).collect();
+    assert_eq!(sorted(counted.take()), expected);
+    assert_eq!(gaps.take(), [], "of {made} records");
+}
+
+#[test]
+fn explain_says_of_keyed_tasks_that_do_not_move_why() {
+    let pipeline = Pipeline::new("explained");
+    let counts = || {
+        let numbers = pipeline.source(iterator(0..3)).assign_timestamps(|n| *n, Monotone::new());
+        numbers.key_by(|n| n % 2).emit_at(EmitAt::EachRecord).count()
+    };
+    let [one, other] = counts().fork();
+    one.filter(|_| true).union(other.boxed()).sink(blackhole());
+    let [sorted, rest] = counts().fork();
+    sorted.sort_by_time().sink(blackhole());
+    rest.sink(blackhole());
+    counts().assign_timestamps(|one| one.0, Monotone::new()).sink(blackhole());
+    counts().boxed().map(|one| one.0).rate_limit(5).sink(blackhole());
+    counts().async_map(|one| async move { Ok::<_, String>(one) }).sink(blackhole());
+    let explained = pipeline.explain();
+    let whys =
+        explained.lines().filter_map(|line| line.trim().strip_prefix("its keys do not move"));
+    assert_eq!(
+        whys.collect::<Vec<_>>(),
+        [
+            " between partitions: `sort_by_time` behind them compares times of records with the \
+             watermark",
+            " between partitions: `assign_timestamps` behind them makes time of the records of its \
+             partition",
+            " between partitions: `rate_limit` behind them lets what is under way wait for its \
+             turn",
+            " between partitions: `async_map` behind them lets what is under way wait for its \
+             future",
+        ],
+        "{explained}"
+    );
 }
