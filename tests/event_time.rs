@@ -50,7 +50,7 @@ impl Witness {
 impl<T: Send + 'static> Operator<T> for Witness {
     type Out = T;
     const NAME: &'static str = "witness";
-    const JUDGES_TIME: bool = true;
+    const PINS_STATE: Option<&'static str> = Some("`witness` compares times with the watermark");
 
     fn open(&mut self, context: &TaskContext) {
         self.partition = context.partition;
