@@ -65,6 +65,12 @@ impl Mover {
         }
     }
 
+    /// What grants the moves.
+    #[cfg(test)]
+    pub(super) fn grants(&mut self) -> &mut Grants {
+        &mut self.grants
+    }
+
     /// Takes note of what a partition says.
     pub(super) fn hear(&mut self, index: usize, partition: &mut Partition) {
         self.said.extend(partition.replies().map(|(task, reply)| (index, task, reply)));
