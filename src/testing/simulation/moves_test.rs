@@ -156,6 +156,12 @@ fn ranges_may_be_seen_to_change_in_the_middle_of_a_step() {
     assert_eq!(wrong, None);
 }
 
+/// Moves that begin one after the other kept two of its partitions from their end.
+#[test]
+fn job_comes_to_its_end_however_many_moves_begin() {
+    assert_eq!(MovingJob::branched(144_358).check().err(), None);
+}
+
 /// Runs seeds with `fault` planted until one goes wrong.
 fn caught(fault: Fault, job: fn(u64) -> MovingJob) -> Option<(u64, String)> {
     plant(Some(fault));
