@@ -19,6 +19,10 @@ mod hot_key;
 #[cfg(unix)]
 #[path = "cli/inspect.rs"]
 mod inspect;
+#[path = "cli/knobs.rs"]
+mod knobs;
+#[path = "cli/manual.rs"]
+mod manual;
 #[cfg(all(unix, feature = "report"))]
 #[path = "cli/report.rs"]
 mod report;

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::flag::Scope;
+use crate::cli::command::{COMMANDS, Topic};
+use crate::cli::completions::Shell;
 use crate::cli::inspect::{InspectTopic, SocketFolder};
 use crate::cli::options::{
-    Color, DoctorOptions, InspectOptions, Options, RunOptions, ShowOptions, SimulateOptions,
-    WhatIfOptions,
+    Color, DoctorOptions, Format, InspectOptions, Manual, Options, RunOptions, ShowOptions,
+    SimulateOptions, WhatIfOptions,
 };
 use crate::cli::scan::{Scan, usage};
 use crate::config::parse::Choice;
@@ -33,8 +34,12 @@ pub enum Command {
     ReplayDecisions(Box<ReplayArgs>),
     /// Show a page of help.
     Help(Topic),
-    /// Show the reference of this knob, or of all.
-    Knobs(Option<&'static Knob>),
+    /// Explain this knob, or all.
+    Knobs(Option<&'static Knob>, Format),
+    /// Print what teaches a shell to complete commands.
+    Completions(Shell),
+    /// Print the manual.
+    Man(Manual),
     /// Simulate random jobs.
     Simulate(SimulateOptions),
     /// Show the version.
@@ -213,40 +218,6 @@ fn about_query(query: u8) -> &'static str {
     }
 }
 
-/// A page of help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
-    /// The commands.
-    Millstream,
-    /// `bench`.
-    Bench,
-    /// `doctor`.
-    Doctor,
-    /// `whatif`.
-    WhatIf,
-    /// `replay-decisions`.
-    ReplayDecisions,
-    /// `inspect`.
-    Inspect,
-    /// `knobs`.
-    Knobs,
-    /// `simulate`.
-    Simulate,
-}
-
-impl Choice for Topic {
-    const NAMES: &'static [(&'static str, Topic)] = &[
-        ("millstream", Topic::Millstream),
-        ("bench", Topic::Bench),
-        ("doctor", Topic::Doctor),
-        ("whatif", Topic::WhatIf),
-        ("replay-decisions", Topic::ReplayDecisions),
-        ("inspect", Topic::Inspect),
-        ("knobs", Topic::Knobs),
-        ("simulate", Topic::Simulate),
-    ];
-}
-
 /// What the arguments are read against.
 #[derive(Debug, Default)]
 pub struct Environment {
@@ -282,31 +253,40 @@ where
         let allowed = format!("allowed {}, see millstream --help", commands().join(", "));
         return Err(usage("missing command", "millstream", "nothing", &allowed));
     };
-    let rest: Vec<OsString> = arguments.collect();
-    match first.to_string_lossy().as_ref() {
-        "bench" => bench(rest, environment),
-        "doctor" => doctor(rest, environment),
-        "whatif" => whatif(rest),
-        "replay-decisions" => replay_decisions(rest),
-        "inspect" => inspect(rest, &environment),
-        "knobs" => knobs(rest),
-        "simulate" => simulate(rest),
-        "help" => help(rest),
-        "--help" | "-h" => Ok(Command::Help(Topic::Millstream)),
-        "--version" | "-V" => Ok(Command::Version),
-        other => Err(unknown_command(other)),
+    let name = first.to_string_lossy();
+    match name.as_ref() {
+        "--help" | "-h" => return Ok(Command::Help(Topic::Millstream)),
+        "--version" | "-V" => return Ok(Command::Version),
+        _ => {}
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        return Err(unknown_command(&name));
+    };
+    let mut scan = Scan::new(command);
+    match command.topic {
+        Topic::Knobs => scan.read(arguments.map(|argument| bare(&scan, argument)).collect()),
+        _ => scan.read(arguments.collect()),
+    }
+    if scan.wants_help {
+        return Ok(Command::Help(command.topic));
+    }
+    match command.topic {
+        Topic::Bench => bench(scan, environment),
+        Topic::Doctor => doctor(scan, environment),
+        Topic::WhatIf => whatif(scan),
+        Topic::ReplayDecisions => replay_decisions(scan),
+        Topic::Inspect => inspect(scan, &environment),
+        Topic::Knobs => knobs(scan),
+        Topic::Simulate => simulate(scan),
+        Topic::Completions => completions(scan),
+        Topic::Man => man(scan),
+        Topic::Help | Topic::Millstream => help(scan),
     }
 }
 
-fn bench(arguments: Vec<OsString>, environment: Environment) -> Result<Command> {
-    let mut scan = Scan::new("millstream bench", Scope::Bench);
-    scan.read(arguments);
-    if scan.wants_help {
-        return Ok(Command::Help(Topic::Bench));
-    }
+fn bench(mut scan: Scan, environment: Environment) -> Result<Command> {
     let workload =
         if scan.options.list { None } else { choice(&mut scan, "workload", Workload::NAMES) };
-    scan.refuse_positionals();
     let (mut options, config) = settle(scan, &environment)?;
     let Some(workload) = workload else { return Ok(Command::BenchList) };
     let show = std::mem::take(&mut options.show);
@@ -314,13 +294,7 @@ fn bench(arguments: Vec<OsString>, environment: Environment) -> Result<Command> 
     Ok(Command::Bench(Box::new(BenchArgs { workload, run: options.run, show, folder, config })))
 }
 
-fn doctor(arguments: Vec<OsString>, environment: Environment) -> Result<Command> {
-    let mut scan = Scan::new("millstream doctor", Scope::Doctor);
-    scan.read(arguments);
-    if scan.wants_help {
-        return Ok(Command::Help(Topic::Doctor));
-    }
-    scan.refuse_positionals();
+fn doctor(scan: Scan, environment: Environment) -> Result<Command> {
     let folder = environment.user_folder();
     // The cores of a recorded host are known when it has been read.
     let allowed_cores = environment.allowed_cores.filter(|_| scan.options.doctor.host.is_none());
@@ -331,120 +305,93 @@ fn doctor(arguments: Vec<OsString>, environment: Environment) -> Result<Command>
 }
 
 /// Neither environment nor file has a say: a simulation is what its seed makes it.
-fn simulate(arguments: Vec<OsString>) -> Result<Command> {
-    let mut scan = Scan::new("millstream simulate", Scope::Simulate);
-    scan.read(arguments);
-    if scan.wants_help {
-        return Ok(Command::Help(Topic::Simulate));
-    }
-    scan.refuse_positionals();
-    let (options, _) = settle(scan, &Environment::default())?;
-    Ok(Command::Simulate(options.simulate))
+fn simulate(scan: Scan) -> Result<Command> {
+    Ok(Command::Simulate(settle_alone(scan)?.simulate))
 }
 
 /// As with `simulate`, neither environment nor file has a say.
-fn whatif(arguments: Vec<OsString>) -> Result<Command> {
-    let mut scan = Scan::new("millstream whatif", Scope::WhatIf);
-    scan.read(arguments);
-    if scan.wants_help {
-        return Ok(Command::Help(Topic::WhatIf));
-    }
-    scan.refuse_positionals();
-    let (options, _) = settle(scan, &Environment::default())?;
-    let Options { whatif, run, show, .. } = options;
+fn whatif(scan: Scan) -> Result<Command> {
+    let Options { whatif, run, show, .. } = settle_alone(scan)?;
     Ok(Command::WhatIf(Box::new(WhatIfArgs { whatif, run, show })))
 }
 
-fn replay_decisions(arguments: Vec<OsString>) -> Result<Command> {
-    let mut scan = Scan::new("millstream replay-decisions", Scope::Replay);
-    scan.read(arguments);
-    if scan.wants_help {
-        return Ok(Command::Help(Topic::ReplayDecisions));
-    }
+fn replay_decisions(mut scan: Scan) -> Result<Command> {
     let file = if scan.positionals.is_empty() {
-        let error = usage("missing file", scan.command, "nothing", "allowed a decision log");
+        let error = usage("missing file", &scan.command, "nothing", "allowed a decision log");
         scan.flags.refuse(error);
         PathBuf::new()
     } else {
         PathBuf::from(scan.positionals.remove(0))
     };
-    scan.refuse_positionals();
-    let (options, _) = settle(scan, &Environment::default())?;
-    Ok(Command::ReplayDecisions(Box::new(ReplayArgs { file, show: options.show })))
+    let show = settle_alone(scan)?.show;
+    Ok(Command::ReplayDecisions(Box::new(ReplayArgs { file, show })))
 }
 
 /// The environment says only where jobs are looked for.
-fn inspect(arguments: Vec<OsString>, environment: &Environment) -> Result<Command> {
-    let mut scan = Scan::new("millstream inspect", Scope::Inspect);
-    scan.read(arguments);
-    if scan.wants_help {
-        return Ok(Command::Help(Topic::Inspect));
-    }
+fn inspect(mut scan: Scan, environment: &Environment) -> Result<Command> {
     let topic = choice(&mut scan, "topic", InspectTopic::NAMES);
-    scan.refuse_positionals();
-    let (options, _) = settle(scan, &Environment::default())?;
+    let Options { inspect, show, .. } = settle_alone(scan)?;
     let Some(topic) = topic else { return Ok(Command::Help(Topic::Inspect)) };
-    let Options { inspect, show, .. } = options;
     let folder = SocketFolder::of(environment.user_folder());
     Ok(Command::Inspect(Box::new(InspectArgs { topic, inspect, folder, show })))
 }
 
-fn knobs(arguments: Vec<OsString>) -> Result<Command> {
-    let Some(name) = single(arguments, "millstream knobs")? else {
-        return Ok(Command::Knobs(None));
-    };
-    if matches!(name.as_str(), "--help" | "-h") {
-        return Ok(Command::Help(Topic::Knobs));
-    }
-    let key = name.trim_start_matches("--");
-    match Knob::named(key) {
-        Some(knob) => Ok(Command::Knobs(Some(knob))),
-        None => {
-            let keys: Vec<_> = Knob::all().iter().map(Knob::key).collect();
-            Err(unknown("unknown knob", "millstream knobs", key, &keys))
-        }
+fn knobs(mut scan: Scan) -> Result<Command> {
+    let known: Vec<_> = Knob::all().iter().map(|knob| (knob.key(), knob)).collect();
+    let knob = optional_choice(&mut scan, "knob", &known);
+    Ok(Command::Knobs(knob, settle_alone(scan)?.show.format))
+}
+
+/// `--linger` names the knob as `linger` does.
+fn bare(scan: &Scan, argument: OsString) -> OsString {
+    let long = argument.to_str().and_then(|text| text.strip_prefix("--"));
+    match long {
+        Some(name) if !scan.takes(name) => name.into(),
+        _ => argument,
     }
 }
 
-fn help(arguments: Vec<OsString>) -> Result<Command> {
-    let Some(name) = single(arguments, "millstream help")? else {
-        return Ok(Command::Help(Topic::Millstream));
-    };
-    let topic = Topic::NAMES.iter().find(|(topic, _)| *topic == name);
-    topic.map(|(_, topic)| Command::Help(*topic)).ok_or_else(|| {
-        let topics: Vec<_> = Topic::NAMES.iter().map(|(topic, _)| *topic).collect();
-        unknown("unknown command", "millstream help", &name, &topics)
-    })
+fn completions(mut scan: Scan) -> Result<Command> {
+    let shell = choice(&mut scan, "shell", Shell::NAMES);
+    settle_alone(scan)?;
+    Ok(shell.map_or(Command::Help(Topic::Completions), Command::Completions))
 }
 
-/// The one argument that there may be.
-fn single(arguments: Vec<OsString>, command: &str) -> Result<Option<String>> {
-    let mut arguments = arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
-    let first = arguments.next();
-    match arguments.next() {
-        Some(extra) => Err(usage("unexpected argument", command, &extra, "allowed one name")),
-        None => Ok(first),
-    }
+fn man(scan: Scan) -> Result<Command> {
+    Ok(Command::Man(settle_alone(scan)?.manual))
+}
+
+fn help(mut scan: Scan) -> Result<Command> {
+    let known: Vec<_> = Topic::names().collect();
+    let topic = optional_choice(&mut scan, "command", &known);
+    settle_alone(scan)?;
+    Ok(Command::Help(topic.unwrap_or(Topic::Millstream)))
+}
+
+/// As [`choice`], and `None` where nothing is named too.
+fn optional_choice<T: Copy>(scan: &mut Scan, what: &str, known: &[(&str, T)]) -> Option<T> {
+    if scan.positionals.is_empty() { None } else { choice(scan, what, known) }
 }
 
 /// Takes a `what` from the positional arguments; `None` after a problem.
-fn choice<T: Copy>(scan: &mut Scan, what: &str, known: &[(&'static str, T)]) -> Option<T> {
+fn choice<T: Copy>(scan: &mut Scan, what: &str, known: &[(&str, T)]) -> Option<T> {
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
     if scan.positionals.is_empty() {
         let allowed = format!("allowed {}", names.join(", "));
-        scan.flags.refuse(usage(&format!("missing {what}"), scan.command, "nothing", &allowed));
+        scan.flags.refuse(usage(&format!("missing {what}"), &scan.command, "nothing", &allowed));
         return None;
     }
     let name = scan.positionals.remove(0).to_string_lossy().into_owned();
     let found = known.iter().find(|(known, _)| *known == name);
     if found.is_none() {
-        scan.flags.refuse(unknown(&format!("unknown {what}"), scan.command, &name, &names));
+        scan.flags.refuse(unknown(&format!("unknown {what}"), &scan.command, &name, &names));
     }
     found.map(|(_, found)| *found)
 }
 
 /// Lays flags over the environment over the file, and tells every problem of all of them.
 fn settle(mut scan: Scan, environment: &Environment) -> Result<(Options, Config)> {
+    scan.refuse_positionals();
     scan.refuse_conflicts();
     let variables = Layer::from_variables(environment.variables.iter().cloned());
     let file = scan.options.config.as_deref().map(Layer::from_file).unwrap_or_default();
@@ -455,6 +402,11 @@ fn settle(mut scan: Scan, environment: &Environment) -> Result<(Options, Config)
         options.show.color = Color::Never;
     }
     Ok((options, config))
+}
+
+/// As [`settle`], without environment.
+fn settle_alone(scan: Scan) -> Result<Options> {
+    settle(scan, &Environment::default()).map(|(options, _)| options)
 }
 
 fn unknown_command(name: &str) -> Error {
@@ -475,8 +427,7 @@ fn unknown(what: &str, place: &str, name: &str, known: &[&str]) -> Error {
 }
 
 fn commands() -> Vec<&'static str> {
-    let topics = Topic::NAMES.iter().filter(|(_, topic)| *topic != Topic::Millstream);
-    topics.map(|(name, _)| *name).chain(["help"]).collect()
+    COMMANDS.iter().map(|command| command.name).collect()
 }
 
 #[cfg(test)]
@@ -585,9 +536,16 @@ mod tests {
         assert!(matches!(read("knobs --help"), Ok(Command::Help(Topic::Knobs))));
         assert!(matches!(read("--version"), Ok(Command::Version)));
         assert!(matches!(read("bench --list"), Ok(Command::BenchList)));
-        assert!(
-            matches!(read("knobs linger"), Ok(Command::Knobs(Some(knob))) if knob.key() == "linger")
-        );
+        let linger = Knob::named("linger").map(Knob::key);
+        let named = match read("knobs linger") {
+            Ok(Command::Knobs(knob, Format::Text)) => knob.map(Knob::key),
+            other => panic!("not knobs: {other:?}"),
+        };
+        assert_eq!(named, linger);
+        assert!(matches!(read("knobs --format json"), Ok(Command::Knobs(None, Format::Json))));
+        assert!(matches!(read("completions fish"), Ok(Command::Completions(Shell::Fish))));
+        assert!(matches!(read("man --markdown"), Ok(Command::Man(Manual::Markdown))));
+        assert!(matches!(read("help help"), Ok(Command::Help(Topic::Help))));
     }
 
     #[test]

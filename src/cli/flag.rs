@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cli::doctor;
 use crate::cli::inspect;
-use crate::cli::options::{Emit, Keep, Options, Skew, Verbosity, Windows};
+use crate::cli::options::{Emit, Keep, Manual, Options, Skew, Verbosity, Windows};
 use crate::cli::report;
 use crate::cli::whatif;
 use crate::cli::workload::hot_key;
@@ -37,12 +37,20 @@ pub(crate) enum Scope {
     Inspect,
     /// `doctor`.
     Doctor,
+    /// `man` only.
+    Man,
+    /// `knobs`.
+    Knobs,
+    /// Commands without flags.
+    Bare,
     /// Commands that make an input: `bench` and `whatif`.
     Runs,
     /// Commands that show keys: `inspect`, and `bench` on the page that it writes.
     Keys,
-    /// Commands that print a report: all but `simulate`.
+    /// Commands that print a report: those of the engine, `whatif` and `replay-decisions`.
     Shows,
+    /// Commands that print text or JSON: these and `knobs`.
+    Forms,
     /// Every command that runs the engine as it is configured.
     All,
 }
@@ -54,13 +62,19 @@ impl Scope {
             Scope::All => self.takes_knobs(),
             Scope::Runs => matches!(self, Scope::Bench | Scope::WhatIf),
             Scope::Keys => matches!(self, Scope::Bench | Scope::Inspect),
-            Scope::Shows => self != Scope::Simulate,
+            Scope::Shows => {
+                !matches!(self, Scope::Simulate | Scope::Knobs | Scope::Man | Scope::Bare)
+            }
+            Scope::Forms => self == Scope::Knobs || self.takes(Scope::Shows),
             Scope::Bench
             | Scope::Simulate
             | Scope::WhatIf
             | Scope::Replay
             | Scope::Inspect
-            | Scope::Doctor => flag == self,
+            | Scope::Man
+            | Scope::Knobs
+            | Scope::Doctor
+            | Scope::Bare => flag == self,
         }
     }
 
@@ -77,7 +91,12 @@ impl Scope {
     /// The command that takes what others do not.
     pub(crate) fn command(self) -> &'static str {
         match self {
-            Scope::Bench | Scope::Runs | Scope::Shows | Scope::All => "millstream bench",
+            Scope::Bench | Scope::Runs | Scope::Shows | Scope::Forms | Scope::All => {
+                "millstream bench"
+            }
+            Scope::Man => "millstream man",
+            Scope::Knobs => "millstream knobs",
+            Scope::Bare => "millstream",
             Scope::Simulate => "millstream simulate",
             Scope::WhatIf => "millstream whatif",
             Scope::Replay => "millstream replay-decisions",
@@ -111,7 +130,7 @@ pub(crate) struct Flag {
 /// Flags that cannot stand together.
 pub(crate) const CONFLICTS: [(&str, &str); 2] = [("quiet", "verbose"), ("load", "trace")];
 
-static FLAGS: [Flag; 24] = [
+static FLAGS: [Flag; 25] = [
     Flag {
         name: "list",
         short: None,
@@ -341,12 +360,24 @@ static FLAGS: [Flag; 24] = [
         },
     },
     Flag {
+        name: "markdown",
+        short: None,
+        value: None,
+        default: "",
+        help: "print it as a page in Markdown instead",
+        scope: Scope::Man,
+        set: |options, _| {
+            options.manual = Manual::Markdown;
+            Ok(())
+        },
+    },
+    Flag {
         name: "format",
         short: None,
         value: Some(("FORMAT", "text|json")),
         default: "text",
         help: "form of the report; json is one object on stdout",
-        scope: Scope::Shows,
+        scope: Scope::Forms,
         set: |options, value| {
             options.show.format = parse::choice(text(value)?)?;
             Ok(())

@@ -2,6 +2,8 @@
 
 pub mod args;
 mod bench;
+pub mod command;
+pub mod completions;
 pub mod doctor;
 mod environment;
 mod flag;
@@ -10,11 +12,14 @@ mod hiccup;
 mod input;
 pub mod inspect;
 mod interrupt;
+mod knobs;
+mod man;
 pub mod options;
 mod output;
 mod panics;
 mod process;
 mod progress;
+mod reference;
 mod replay;
 mod report;
 mod scan;
@@ -29,6 +34,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::cli::args::{Command, Environment};
+use crate::cli::options::Manual;
 use crate::error::{Error, Result};
 use crate::runtime::host;
 
@@ -74,7 +80,10 @@ fn run(command: Command) -> Result<()> {
         Command::ReplayDecisions(args) => replay::run(&args),
         Command::BenchList => output::print(&help::workloads()),
         Command::Help(topic) => output::print(&help::page(topic)),
-        Command::Knobs(knob) => output::print(&help::knobs(knob)),
+        Command::Knobs(knob, format) => output::print(&knobs::page(knob, format)),
+        Command::Completions(shell) => output::print(&completions::script(shell)),
+        Command::Man(Manual::Roff) => output::print(&man::page()),
+        Command::Man(Manual::Markdown) => output::print(&reference::page()),
         Command::Simulate(options) => simulate::run(&options),
         Command::Version => output::print(concat!("millstream ", env!("CARGO_PKG_VERSION"), "\n")),
     }

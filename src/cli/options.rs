@@ -24,6 +24,8 @@ pub struct Options {
     pub inspect: InspectOptions,
     /// How results and progress are shown.
     pub show: ShowOptions,
+    /// The form of the manual.
+    pub manual: Manual,
     /// The configuration file.
     pub config: Option<PathBuf>,
     /// `bench` lists its workloads instead of running one.
@@ -251,6 +253,16 @@ pub enum Format {
     Text,
     /// One JSON object.
     Json,
+}
+
+/// The form of the manual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Manual {
+    /// A page for `man`.
+    #[default]
+    Roff,
+    /// A page of documentation.
+    Markdown,
 }
 
 /// Whether text is coloured.

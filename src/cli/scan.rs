@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use lexopt::{Arg, Parser};
 
+use crate::cli::command;
 use crate::cli::flag::{self, CONFLICTS, Flag, Scope};
 use crate::cli::options::Options;
 use crate::config::parse::Refusal;
@@ -15,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 /// What the arguments of one command say, and everything that is wrong with them.
 pub(crate) struct Scan {
     /// The command, as errors name it.
-    pub(crate) command: &'static str,
+    pub(crate) command: String,
     /// What flags that are no knobs have set.
     pub(crate) options: Options,
     /// Knobs that were set, and all problems.
@@ -52,16 +53,22 @@ impl Entry {
 }
 
 impl Scan {
-    pub(crate) fn new(command: &'static str, scope: Scope) -> Scan {
+    pub(crate) fn new(command: &command::Entry) -> Scan {
         Scan {
-            command,
+            command: format!("millstream {}", command.name),
             options: Options::default(),
             flags: Layer::default(),
             positionals: Vec::new(),
             wants_help: false,
-            scope,
+            scope: command.scope,
             seen: BTreeSet::new(),
         }
+    }
+
+    /// Whether `written`, without its dashes and perhaps with a value, is a flag that it takes.
+    pub(crate) fn takes(&self, written: &str) -> bool {
+        let name = written.split_once('=').map_or(written, |(name, _)| name);
+        name == "help" || self.entry(&format!("--{name}")).is_some()
     }
 
     /// Reads all `arguments`.
@@ -94,7 +101,7 @@ impl Scan {
         for argument in std::mem::take(&mut self.positionals) {
             let argument = argument.to_string_lossy();
             let hint = self.see_help();
-            self.flags.refuse(usage("unexpected argument", self.command, &argument, &hint));
+            self.flags.refuse(usage("unexpected argument", &self.command, &argument, &hint));
         }
     }
 
@@ -103,7 +110,7 @@ impl Scan {
         for (one, other) in CONFLICTS {
             if self.seen.contains(one) && self.seen.contains(other) {
                 let both = format!("--{one} and --{other}");
-                let error = usage("conflicting flags", self.command, &both, "allowed one of them");
+                let error = usage("conflicting flags", &self.command, &both, "allowed one of them");
                 self.flags.refuse(error);
             }
         }
@@ -127,7 +134,7 @@ impl Scan {
             {
                 let both = format!("--{other} and --{one} both write {}", file.display());
                 let error =
-                    usage("conflicting flags", self.command, &both, "allowed different files");
+                    usage("conflicting flags", &self.command, &both, "allowed different files");
                 self.flags.refuse(error);
             }
         }
@@ -194,7 +201,7 @@ impl Scan {
         if takes_value && !has_attached {
             skip_value(parser);
         }
-        self.flags.refuse(usage("unknown flag", self.command, written, &hint));
+        self.flags.refuse(usage("unknown flag", &self.command, written, &hint));
     }
 
     /// The flag whose name is nearest to `name`.

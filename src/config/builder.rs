@@ -82,7 +82,7 @@ impl ConfigBuilder {
         self.set("rebalance", "Config::rebalance", rebalance.name())
     }
 
-    /// Most memory for lanes and state in bytes, 1 MiB..=1 PiB.
+    /// Most memory for lanes in bytes, 1 MiB..=1 PiB.
     pub fn memory_limit_bytes(self, bytes: u64) -> ConfigBuilder {
         self.set("memory-limit", "Config::memory_limit_bytes", bytes.to_string())
     }

@@ -27,6 +27,7 @@ pub struct Knob {
     lifetime: Lifetime,
     help: &'static str,
     docs: &'static str,
+    effect: Effect,
     set: fn(&mut Values, &str) -> Result<(), Refusal>,
     show: fn(&Values) -> Option<String>,
 }
@@ -60,6 +61,17 @@ pub enum Form {
     Integer,
     /// An integer, or a string such as `"auto"` or `"64KiB"`.
     IntegerOrText,
+}
+
+/// A benchmark that shows what a knob does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// The arguments of `millstream bench`, the knob left out.
+    pub bench: &'static str,
+    /// Two values of the knob that are far apart.
+    pub values: [&'static str; 2],
+    /// Where the two runs differ: a field of the report as JSON, or the exit code.
+    pub shows: &'static str,
 }
 
 impl Knob {
@@ -118,6 +130,11 @@ impl Knob {
         self.docs
     }
 
+    /// The benchmark that shows what it does.
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
     /// Reads `text` into `values`.
     pub(in crate::config) fn set(&self, values: &mut Values, text: &str) -> Result<(), Refusal> {
         (self.set)(values, text)
@@ -139,6 +156,11 @@ static KNOBS: [Knob; 13] = [
         help: "cores to run on",
         docs: "Partition i runs on the i-th core of the list. auto takes the cores that the \
                process may use, and leaves one to housekeeping when there are more than two.",
+        effect: Effect {
+            bench: "keyed-count --pre-aggregate off --partitions 2",
+            values: ["0", "auto"],
+            shows: "records_per_second",
+        },
         set: |values, text| {
             values.cores = match text {
                 "auto" => Cores::Auto,
@@ -160,6 +182,11 @@ static KNOBS: [Knob; 13] = [
         help: "how many partitions share the work",
         docs: "More partitions than cores run, but contend: a warning says so, and they park \
                instead of spinning. Results do not depend on it.",
+        effect: Effect {
+            bench: "keyed-count --pre-aggregate off",
+            values: ["1", "2"],
+            shows: "records_per_second",
+        },
         set: |values, text| {
             values.partitions = Some(small(parse::count(text, PARTITIONS)?));
             Ok(())
@@ -175,6 +202,7 @@ static KNOBS: [Knob; 13] = [
         help: "keep each partition on its core",
         docs: "auto pins where that is permitted and no core has two partitions, and says what \
                it did. on fails the start with exit code 77 where it cannot pin.",
+        effect: Effect { bench: "lane", values: ["off", "on"], shows: "latency_ns" },
         set: |values, text| choose(&mut values.pin, text),
         show: |values| Some(values.pin.name().to_owned()),
     },
@@ -188,6 +216,11 @@ static KNOBS: [Knob; 13] = [
         docs: "park costs some tens of microseconds to wake up and no processor time; where work \
                comes in drops it naps, so that they gather. spin answers fastest and needs a \
                core of its own: on a shared core it is the slowest by far.",
+        effect: Effect {
+            bench: "idle",
+            values: ["park", "spin"],
+            shows: "result.cpu_fraction_of_one_core",
+        },
         set: |values, text| choose(&mut values.idle, text),
         show: |values| Some(values.idle.name().to_owned()),
     },
@@ -200,6 +233,11 @@ static KNOBS: [Knob; 13] = [
         help: "microseconds to spin before the next rung of --idle",
         docs: "Longer spins save wake-ups in the pauses of full work, and burn the core in \
                between. The time starts anew after 50 us of work without a pause.",
+        effect: Effect {
+            bench: "latency --rate 100000",
+            values: ["0", "1000"],
+            shows: "latency_ns",
+        },
         set: |values, text| {
             values.spin_us = parse::count(text, SPIN_US)?;
             Ok(())
@@ -215,6 +253,7 @@ static KNOBS: [Knob; 13] = [
         help: "records that a batch holds before it is sent",
         docs: "Larger batches cost less per record until they leave the cache, and wait longer \
                to fill. auto goes by the size of a record.",
+        effect: Effect { bench: "exchange", values: ["1", "1024"], shows: "records_per_second" },
         set: |values, text| {
             values.batch_size = match text {
                 "auto" => BatchSize::Auto,
@@ -236,6 +275,11 @@ static KNOBS: [Knob; 13] = [
         help: "how long a batch waits to fill; 0 sends at once",
         docs: "A batch is also sent when it is full, or when its receiver has run dry. 0 gives \
                the lowest latency and the smallest batches.",
+        effect: Effect {
+            bench: "hot-key --rate 200000 --work-ns 1000 --mergeable no --rebalance off",
+            values: ["0", "10ms"],
+            shows: "latency_ns",
+        },
         set: |values, text| {
             values.linger = parse::duration(text, LINGER)?;
             Ok(())
@@ -251,6 +295,11 @@ static KNOBS: [Knob; 13] = [
         help: "data batches that a lane between two partitions holds",
         docs: "Short lanes stay in cache and give a move little backlog; one slot more is kept \
                for control. Memory grows with the square of the partitions times this.",
+        effect: Effect {
+            bench: "hot-key --mergeable no --rebalance off",
+            values: ["1", "64"],
+            shows: "queue_wait_ns",
+        },
         set: |values, text| {
             values.lane_capacity = parse::count(text, LANE_CAPACITY)?;
             Ok(())
@@ -266,6 +315,11 @@ static KNOBS: [Knob; 13] = [
         help: "combine records of a key before they change partition",
         docs: "Only for aggregates that merge; the result is the same. auto measures per \
                partition how many records fold into one.",
+        effect: Effect {
+            bench: "keyed-count --keys 1000",
+            values: ["off", "on"],
+            shows: "records_per_second",
+        },
         set: |values, text| choose(&mut values.pre_aggregate, text),
         show: |values| Some(values.pre_aggregate.name().to_owned()),
     },
@@ -280,6 +334,11 @@ static KNOBS: [Knob; 13] = [
                keys moves single hot keys too; combine also folds the records of a key that is \
                too hot for one core before they change partition, where its aggregate merges. \
                Results do not depend on it.",
+        effect: Effect {
+            bench: "hot-key --share 0.9 --pre-aggregate off --work-rounds 92",
+            values: ["off", "combine"],
+            shows: "records_per_second",
+        },
         set: |values, text| choose(&mut values.rebalance, text),
         show: |values| Some(values.rebalance.name().to_owned()),
     },
@@ -289,9 +348,11 @@ static KNOBS: [Knob; 13] = [
         allowed: "1MiB..=1PiB: bytes, or with a unit",
         form: Form::IntegerOrText,
         lifetime: Lifetime::Start,
-        help: "most memory that lanes and state may take",
-        docs: "The lanes are checked against it before the start. State has a byte count; above \
-               the limit sources pause and nothing is dropped.",
+        help: "most memory that lanes may take",
+        docs: "What the lanes can hold when all are full is checked against it before the start; \
+               it grows with lane-capacity, batch-size and the square of the partitions. State \
+               is not counted: leave it room.",
+        effect: Effect { bench: "exchange", values: ["1MiB", "1GiB"], shows: "exit code" },
         set: |values, text| {
             values.memory_limit_bytes = Some(parse::bytes(text, MEMORY_BYTES)?);
             Ok(())
@@ -307,6 +368,7 @@ static KNOBS: [Knob; 13] = [
         help: "outputs of one record at which the job fails",
         docs: "It stops an operator that would fill the memory from a single record; the error \
                names operator and key.",
+        effect: Effect { bench: "nexmark-q19", values: ["1", "100000"], shows: "exit code" },
         set: |values, text| {
             values.max_outputs_per_record = parse::count(text, OUTPUTS_PER_RECORD)?;
             Ok(())
@@ -321,6 +383,7 @@ static KNOBS: [Knob; 13] = [
         lifetime: Lifetime::Start,
         help: "measure latency and load",
         docs: "Clocks are read per batch, never per record. off shows what measuring costs.",
+        effect: Effect { bench: "exchange", values: ["off", "on"], shows: "records_per_second" },
         set: |values, text| choose(&mut values.metrics, text),
         show: |values| Some(values.metrics.name().to_owned()),
     },

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use builder::ConfigBuilder;
 pub use choice::{BatchSize, Cores, Idle, Metrics, Pin, PreAggregate, Rebalance};
 pub use core_list::CoreList;
-pub use knob::{Form, Knob, Lifetime, Preset};
+pub use knob::{Effect, Form, Knob, Lifetime, Preset};
 pub use layer::{Layer, Origin};
 pub use memory::LaneMemory;
 
@@ -200,7 +200,7 @@ impl Config {
         self.values.rebalance
     }
 
-    /// Most memory for lanes and state in bytes; `None` means what the machine allows.
+    /// Most memory for lanes in bytes; `None` means what the machine allows.
     pub fn memory_limit_bytes(&self) -> Option<u64> {
         self.values.memory_limit_bytes
     }
